@@ -1,0 +1,1 @@
+"""The entities of the API as data: kinds, paths, keys, paging, columns."""

@@ -1,0 +1,1 @@
+"""What is done, durably: store interface, versions, manifests, checkpoint, lock, protocol."""

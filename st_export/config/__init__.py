@@ -1,0 +1,1 @@
+"""The configuration file, validated before any work."""

@@ -1,0 +1,1 @@
+"""Bytes in, Arrow out: typed columns, and everything else in `_rescued`."""

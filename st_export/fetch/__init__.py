@@ -1,0 +1,1 @@
+"""HTTP in, pages of bytes out: token, limiter, client, and one walker a kind of source."""

@@ -1,0 +1,1 @@
+"""Listeners of the run events: progress, lines, logs, the HTML report."""

@@ -1,0 +1,1 @@
+"""What to read: windows, paging, watermarks, estimates. Pure arithmetic, no I/O."""

@@ -1,0 +1,1 @@
+"""The assembly of a run: coordinator, tenants, workers, outcome, summary."""

@@ -1,0 +1,1 @@
+"""Stores: folders with fsync, object stores through obstore."""
