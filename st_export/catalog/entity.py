@@ -53,12 +53,17 @@ class Paging:
 class Parent:
     """One id in a child's path: the path parameter, the entity that lists the ids and its id column.
 
-    `entity` None: no list shows the ids, they come from `entities.<name>.parent_ids`.
+    `entity` None: no list shows the ids, they come from `entities.<name>.parent_ids`. All parents of a child name the same
+    entity: one row of it gives all ids of one request. `column` may be a column of ours there (`_parent_id`,
+    `_parent_ids[0]`) and, of a binary, a place inside lists (`assets[].url`); a binary's parents that share a parameter are
+    alternatives. `type` is the id's own type. `detail_path` is the by-id read that alone shows the column.
     """
 
     parameter: str
     entity: EntityName | None
     column: str = "id"
+    type: Literal["int64", "string"] = "int64"
+    detail_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,9 @@ class Entity:
     `day` (asked day by day), `segment` values in `segments` (performance), `range` (from and to in one call).
     `range_from` / `range_to` are the query parameters of an entity that is asked for a range or a day.
     `whole` True: it is read whole each time (new and changed rows, tombstones), as it has no usable modified filter.
+    `batch_ids` above 0: one request asks for that many ids of the parent, separated by commas, in the query parameter that
+    the parent names; such rows bear their parent's id themselves. `recursive`: its own rows are parents too (the outer ids
+    as in their request, the innermost from the row). `records` is the property that holds the rows where it is not `data`.
     """
 
     name: EntityName
@@ -95,6 +103,9 @@ class Entity:
     segments: tuple[str, ...] = ()
     alias_of: EntityName | None = None
     note: str | None = None
+    batch_ids: int = 0
+    recursive: bool = False
+    records: str | None = None
 
     @property
     def whole(self) -> bool:

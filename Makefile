@@ -1,0 +1,54 @@
+# The front door. `make` alone explains itself.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+UV     := $(shell command -v uv 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint bench soak lock clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## a virtual environment with the locked versions
+
+$(STAMP): requirements-dev.lock pyproject.toml
+ifneq ($(UV),)
+	@test -x $(BIN)/python || uv venv -q --python $(PYTHON) $(VENV)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q --require-hashes -r requirements-dev.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q --no-deps -e .
+else
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+endif
+	@touch $@
+
+demo: $(STAMP) ## export the embedded look-alike into ./demo-lake
+	@$(BIN)/st-export demo
+
+test: $(STAMP) ## all tests but the heavy ones
+	$(BIN)/pytest -q -m "not heavy"
+
+test-all: $(STAMP) ## heavy tests too (servers from the registries, a browser)
+	$(BIN)/pytest -q
+
+lint: $(STAMP) ## style, types, and which module may import which
+	$(BIN)/ruff format --check st_export tests benchmarks
+	$(BIN)/ruff check st_export tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(STAMP) ## the figures of the README, as ratios of one run
+	$(BIN)/python -m benchmarks
+
+soak: $(STAMP) ## churn, faults and kills at random for MINUTES (default 60)
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60)
+
+lock: ## pin the dependencies anew
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what make made
+	rm -rf $(VENV) demo-lake .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,101 @@
+"""`st-export demo`: the whole way once, against the look-alike, without an account."""
+
+# ruff: noqa: PLC0415 - imported when the command runs
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from st_export.commands.options import Globals
+from st_export.commands.options import command as make_command
+from st_export.errors import StExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from st_export.flow import Json
+
+DEMO_ROWS = 2_000
+START_SECONDS = 30.0
+"""How long the look-alike may take to tell its URLs, and to end."""
+
+
+@make_command("demo", "st-export demo", "st-export demo --rows 20000 --lake ./big-demo")
+@click.option("--rows", type=click.IntRange(min=1), default=DEMO_ROWS, show_default=True, help="Rows of the largest collections.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same tenant.")
+@click.option("--lake", type=click.Path(path_type=Path), default=Path("demo-lake"), metavar="DIR", help="Default: ./demo-lake.")
+@click.pass_obj
+def command(settings: Globals, /, rows: int, seed: int, lake: Path) -> int:
+    """Export a look-alike into ./demo-lake: no account, no configuration.
+
+    It starts the look-alike, exports its made-up tenant over real HTTP, and says what to look at next. A second call brings what is new.
+    """
+    from st_export.commands.console import note
+    from st_export.commands.run import export_and_tell
+    from st_export.config.load import parse_config
+    from st_export.exporter import ExportRequest
+
+    note("starting a ServiceTitan look-alike on this machine", settings)
+    with look_alike("--rows", str(rows), "--seed", str(seed)) as service:
+        config = parse_config(demo_config(service, lake))
+        settings.secrets = config.secrets()
+        code = export_and_tell(settings, config, ExportRequest(command="run"), as_json=False)
+    if code == 0:
+        _tell_next(lake)
+    return code
+
+
+def demo_config(service: Json, lake: Path) -> dict[str, Any]:
+    """Return the configuration for a look-alike that has told where it is."""
+    return {
+        "api_url": service["api_url"],
+        "auth_url": service["auth_url"],
+        "tenants": service["tenants"],
+        "output": {"url": str(lake)},
+    }
+
+
+@contextlib.contextmanager
+def look_alike(*options: str) -> Iterator[Json]:
+    """Run the look-alike in a process of its own; hand out what it tells: URLs, credentials, tenants.
+
+    Raises:
+        StExportError: It did not start.
+
+    """
+    import orjson
+
+    process = subprocess.Popen(  # noqa: S603 - our own module, with options that click has checked
+        [sys.executable, "-m", "st_export.simulate", *options], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    try:
+        line = process.stdout.readline() if process.stdout else b""
+        if not line:
+            raise StExportError("the look-alike did not start", hint="`st-export simulate` shows why")
+        yield orjson.loads(line)
+    finally:
+        process.terminate()
+        try:
+            process.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def _tell_next(lake: Path) -> None:
+    from st_export.commands.console import say
+
+    sql = "SELECT jobStatus, count(*) AS jobs, sum(total) AS total FROM jpm.jobs GROUP BY ALL ORDER BY jobs DESC"
+    say("")
+    say("Three things to try next:")
+    say(f"  st-export status --lake {lake}")
+    say(f'  st-export query --lake {lake} "{sql}"')
+    say(f"  ls {lake}/jpm.jobs/tenant_id=*/        the files: Parquet, one folder a day")

@@ -1,0 +1,56 @@
+"""`st-export run`: the nightly job."""
+
+# ruff: noqa: PLC0415 - imported when the command runs
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from st_export.commands.options import Globals, export_options, selection_options
+from st_export.commands.options import command as make_command
+
+if TYPE_CHECKING:
+    from st_export.config.model import Config
+    from st_export.exporter import ExportRequest
+
+
+def export_and_tell(settings: Globals, config: Config, request: ExportRequest, *, as_json: bool) -> int:
+    """Export under the eyes of the observers, then tell the summary; return the run's exit code."""
+    from functools import partial
+
+    import anyio
+
+    from st_export.commands.call import watched
+    from st_export.commands.console import print_json, stderr_console
+    from st_export.exporter import export
+    from st_export.observe.table import print_final
+
+    with watched(settings) as (events, progress):
+        summary: dict[str, Any] = anyio.run(partial(export, config, request, events))
+    if settings.log_format != "json":
+        print_final(stderr_console(), progress, quiet=settings.quiet)
+    if as_json:
+        print_json(summary)
+    return int(summary["exit_code"])
+
+
+@make_command(
+    "run",
+    "st-export run",
+    "st-export run --select 'jpm.*' --select crm.customers --tenant 1001",
+    "st-export run --stop-after 6h --wait 10m --json > run.json",
+)
+@selection_options
+@export_options
+@click.pass_obj
+def command(settings: Globals, /, as_json: bool, **options: Any) -> int:
+    """Run the nightly job: bring every selected entity from its checkpoint to now.
+
+    The first run reads everything, or from `start` on. After a kill the same command goes on from the last commit.
+    """
+    from st_export.commands.call import configured, request_for
+
+    config = configured(settings)
+    return export_and_tell(settings, config, request_for(config, "run", **options), as_json=as_json)

@@ -1,0 +1,101 @@
+"""One tenant's API as a source of pages: a request in, a page with its envelope out, within the byte budget."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from st_export.events import PageFetched
+from st_export.fetch.budget import FIRST_GUESS_BYTES, PageBudget
+from st_export.flow import EntityName, Envelope, Json, Page, Request, TenantId
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from st_export.clock import Clock, ServiceClock
+    from st_export.events import Events
+    from st_export.fetch.client import Client
+    from st_export.fetch.limiter import ReportGate
+
+Emit = Callable[[Page], Awaitable[None]]
+"""Takes a page on; returns when there is room for the next one."""
+
+
+class Source:
+    """Reads pages of one tenant. Whoever takes a page gives its bytes back with `release` when it is decoded.
+
+    Args:
+        client: sends the requests.
+        tenant: whose they are.
+        budget: bytes of pages under way, shared by all tenants.
+        read_envelope: finds a body's envelope.
+        unreadable: what `read_envelope` raises for a body that is none.
+        events: where `PageFetched` goes.
+        clock: the machine's clock.
+        service_clock: the service's.
+        in_flight: the most calls of an entity at once, None for no limit of its own.
+
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        tenant: TenantId,
+        budget: PageBudget,
+        *,
+        read_envelope: Callable[[bytes], Envelope],
+        unreadable: tuple[type[Exception], ...],
+        events: Events,
+        clock: Clock,
+        service_clock: ServiceClock,
+        in_flight: Callable[[str], int | None],
+    ) -> None:
+        self.tenant = tenant
+        self._client = client
+        self._budget = budget
+        self._read_envelope = read_envelope
+        self._unreadable = unreadable
+        self._events = events
+        self._clock = clock
+        self._service_clock = service_clock
+        self._in_flight = in_flight
+        self._page_bytes: dict[EntityName, int] = {}
+
+    def service_now(self) -> datetime:
+        """Return the service's time."""
+        return self._service_clock.now()
+
+    async def page(self, request: Request, constants: Mapping[str, Json] | None = None, *, gate: ReportGate | None = None) -> Page:
+        """Fetch one page.
+
+        Raises:
+            EntityRefused, RequestRejected, PageUnreadable, PageTimedOut, ServiceUnavailable, TenantRefused: as the client says.
+
+        """
+        guess = self._page_bytes.get(request.entity, FIRST_GUESS_BYTES)
+        await self._budget.reserve(guess)
+        kept = 0
+        try:
+            answer = await self._client.send(
+                request,
+                accept=self._read_envelope,
+                unreadable=self._unreadable,
+                max_in_flight=self._in_flight(request.entity),
+                gate=gate,
+            )
+            kept = len(answer.body)
+            self._page_bytes[request.entity] = kept
+        finally:
+            await self._budget.settle(guess, kept)
+        self._events.emit(PageFetched(at=self._clock.now(), tenant=self.tenant, entity=request.entity, bytes=kept))
+        return Page(request, answer.body, answer.value, answer.received_at, dict(constants or {}))
+
+    async def release(self, page: Page) -> None:
+        """Give a page's bytes back to the budget."""
+        await self._budget.settle(len(page.body), 0)
+
+    async def count(self, request: Request) -> int | None:
+        """Return the total that an answer tells, without keeping the page; None where it tells none."""
+        page = await self.page(request)
+        await self.release(page)
+        return page.envelope.total_count

@@ -1,0 +1,147 @@
+"""Reading a feed: from its token, or a date, to its end, committed stretch by stretch.
+
+The token moves with the commit of the pages before it, also when they brought no row. A token that the service no longer takes
+is replaced by a date with an overlap; the repeats are dropped like all others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from st_export.errors import EntityFailed, EntityRefused, PageUnreadable, RequestRejected
+from st_export.fetch.feeds import walk_feed
+from st_export.flow import Pass, Position, Window, digest_label, utc_text
+from st_export.plan.watermark import mark_after, restart_date
+from st_export.run.pump import pump
+from st_export.run.rows import feed_check
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from st_export.catalog.entity import Entity
+    from st_export.fetch.source import Emit
+    from st_export.flow import Page
+    from st_export.run.parts import Parts
+    from st_export.run.scope import Scope
+    from st_export.run.unit import OpenUnit
+
+RESTARTS = 3
+"""How often in one run a feed goes back to a date because its token is refused."""
+
+
+async def read_feed(parts: Parts, entity: Entity, scope: Scope) -> None:
+    """Bring a feed to its end.
+
+    Raises:
+        EntityFailed: the feed is stuck, its tokens are refused again and again, or a page stays unreadable.
+        EntityRefused, ServiceUnavailable, TenantRefused: as the client says.
+    """
+    for _ in range(RESTARTS):
+        position = parts.position(entity, scope)
+        if position.done:
+            position = Position(epoch=position.epoch)
+        if position.current is None:
+            position = replace(position, epoch=position.epoch + 1, current=Pass(parts.source.service_now()))
+        try:
+            await _Drain(parts, entity, scope, position).run()
+        except (RequestRejected, EntityRefused) as refusal:
+            if not await _back_to_date(parts, entity, scope, refusal):
+                raise
+        else:
+            return
+    raise EntityFailed(
+        f"the feed refused its own tokens {RESTARTS} times in this run",
+        hint="the next run asks by date again",
+        tenant=parts.tenant,
+        entity=entity.name,
+    )
+
+
+async def _back_to_date(parts: Parts, entity: Entity, scope: Scope, refusal: RequestRejected | EntityRefused) -> bool:
+    """Give up the token that was refused; False where no token was asked with, or the refusal is not about it."""
+    position = parts.position(entity, scope)
+    if position.token is None or refusal.status not in (400, 404):
+        return False
+    parts.note("warning", f"the feed no longer takes its token ({refusal.message}); asking by date", entity)
+    await parts.move(entity, scope, lambda old: replace(old, token=None, epoch=old.epoch + 1, current=Pass(parts.source.service_now())))
+    return True
+
+
+class _Drain:
+    """One drain of a feed: the open unit, and the token that its commit will move to."""
+
+    def __init__(self, parts: Parts, entity: Entity, scope: Scope, position: Position) -> None:
+        assert position.current is not None  # noqa: S101 -- read_feed began the pass
+        self.parts, self.entity, self.scope = parts, entity, scope
+        self.position = position
+        self.started = position.current.started
+        self.asked = self._first()
+        self.window = scope.window(self.started)
+        self.check = feed_check(entity, self.asked if not isinstance(self.asked, str) else None, self.window, self.started)
+        self.unit: OpenUnit | None = None
+
+    def _first(self) -> datetime | str | None:
+        if self.position.token is not None:
+            return self.position.token
+        if self.scope.start is not None:
+            return self.scope.start
+        start = self.parts.history_start(self.entity)
+        return restart_date(self.position.watermark, start)
+
+    async def run(self) -> None:
+        recent = self.parts.config.recent_changes
+
+        async def walk(emit: Emit) -> None:
+            await walk_feed(self.parts.source, self.entity, self.asked, emit, recent_changes=recent)
+
+        try:
+            await pump(self.parts.source, walk, self._take)
+        except PageUnreadable:
+            await self._commit_what_is_good()
+            raise
+        finally:
+            if self.unit is not None:
+                self.unit.discard()
+
+    async def _take(self, page: Page) -> bool:
+        """Add a page to the open unit; commit where a unit is due or the feed ends."""
+        if self.unit is None:
+            self.unit = self._open(page)
+        await self.unit.take(page)
+        token = page.envelope.continue_from or self.position.token
+        if page.envelope.has_more:
+            self.position = replace(self.position, token=token)
+            if self.parts.pace.due(self.unit) or self.parts.stop.requested:
+                await self._commit()
+            return not self.parts.stop.requested
+        self.position = Position(
+            epoch=self.position.epoch, token=token, watermark=mark_after(self.started), done=self.scope.is_backfill
+        )
+        await self._commit()
+        return True
+
+    def _open(self, page: Page) -> OpenUnit:
+        start = next((value for name, value in page.request.query if name == "from"), "")
+        window = self.window or (Window(self.asked) if self.asked is not None and not isinstance(self.asked, str) else None)
+        return self.parts.open_unit(
+            self.entity, self.scope, self.position.epoch, digest_label(start), window=window, check=self.check
+        )
+
+    async def _commit(self) -> None:
+        if self.unit is not None:
+            unit, self.unit = self.unit, None
+            position = self.position
+            await unit.commit(lambda _: position)
+
+    async def _commit_what_is_good(self) -> None:
+        """Commit the pages before one that stays unreadable: the position is before that page."""
+        if self.unit is not None and self.position.current is not None:
+            await self._commit()
+
+
+def describe_start(asked: datetime | str | None) -> str:
+    """Return what a feed is asked with, for a log line."""
+    if asked is None:
+        return "from the first record"
+    return "from its token" if isinstance(asked, str) else f"from {utc_text(asked)}"

@@ -1,0 +1,77 @@
+"""How an entity, a tenant and a run have ended, and the exit code that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from st_export.errors import EntityRefused, ServiceUnavailable, StExportError, TenantRefused
+
+Status = Literal["ok", "failed", "skipped", "stopped"]
+Outcome = Literal["complete", "partial", "failed", "stopped"]
+
+EXIT_REFUSED = 3
+EXIT_PARTIAL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class EntityOutcome:
+    """How one entity ended; `error` where it failed or was skipped."""
+
+    name: str
+    status: Status
+    error: StExportError | None = None
+    readable: bool = False
+    rejected: int = 0
+
+
+@dataclass(slots=True)
+class TenantOutcome:
+    """How one tenant ended: its entities, or the error that kept it from starting."""
+
+    tenant: int
+    entities: list[EntityOutcome] = field(default_factory=list)
+    error: StExportError | None = None
+
+    @property
+    def anything_readable(self) -> bool:
+        """Whether the service let at least one entity of the tenant be read, or nothing was there to read."""
+        return self.error is None and (not self.entities or any(entity.readable for entity in self.entities))
+
+
+def status_of(error: StExportError, *, named_in_full: bool, was_readable: bool) -> Status:
+    """Return whether an entity that ended in `error` counts as skipped or failed.
+
+    Skipped is a 403 or 404 of an entity that only a wildcard selected and that was never readable.
+    """
+    if isinstance(error, EntityRefused) and error.status in (403, 404) and not named_in_full and not was_readable:
+        return "skipped"
+    return "failed"
+
+
+def exit_code_of(tenants: list[TenantOutcome]) -> int:
+    """Return the exit code of a run over these tenants.
+
+    0 all well; 3 nothing of any tenant could be read for want of credentials, permission or reachability; 4 something failed;
+    the first tenant's own code where it could not even start (5 the lock, 2 the checkpoint) and no other tenant went well.
+    """
+    errors = [tenant.error for tenant in tenants if tenant.error is not None]
+    if errors and len(errors) == len(tenants):
+        return errors[0].exit_code if not isinstance(errors[0], ServiceUnavailable) else EXIT_REFUSED
+    started = [tenant for tenant in tenants if tenant.error is None]
+    if not any(tenant.anything_readable for tenant in started) and any(_refused(tenant) for tenant in started):
+        return EXIT_REFUSED
+    bad = any(entity.status == "failed" or entity.rejected for tenant in started for entity in tenant.entities)
+    return EXIT_PARTIAL if bad or errors else 0
+
+
+def _refused(tenant: TenantOutcome) -> bool:
+    kinds = (EntityRefused, TenantRefused, ServiceUnavailable)
+    return bool(tenant.entities) and all(isinstance(entity.error, kinds) for entity in tenant.entities)
+
+
+def outcome_of(exit_code: int, *, stopped: bool) -> Outcome:
+    """Return the word for the run summary."""
+    if stopped:
+        return "stopped"
+    return {0: "complete", EXIT_PARTIAL: "partial"}.get(exit_code, "failed")  # type: ignore[return-value]

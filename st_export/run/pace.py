@@ -1,0 +1,49 @@
+"""When an open unit is committed: often enough that a kill costs little, seldom enough that days do not fall into many files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from st_export.clock import Clock
+
+UNIT_BYTES = 64 * 1024 * 1024
+"""JSON bytes of a unit at most: what a kill can cost one entity, and what its open partitions may hold."""
+
+UNIT_SECONDS = 30.0
+"""Seconds that a unit stays open at most."""
+
+WHOLE_DAYS = 12
+"""A unit that ends in the middle of a day leaves that day in two files; over so many days that is less than a tenth more."""
+
+SHARE_OF_RUN = 0.05
+"""A unit with enough days is committed when it has been open for this share of the run so far: what a kill costs is then a
+twentieth of what was done."""
+
+SHORTEST_SECONDS = 0.25
+
+
+class Measured(Protocol):
+    """What the pace looks at in an open unit."""
+
+    @property
+    def json_bytes(self) -> int: ...
+    @property
+    def open_seconds(self) -> float: ...
+    @property
+    def partitions(self) -> int: ...
+
+
+class Pace:
+    """Decides when units are due, from how long the run has been going."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = clock.monotonic_seconds()
+
+    def due(self, unit: Measured) -> bool:
+        """Whether the unit should be committed now."""
+        if unit.json_bytes >= UNIT_BYTES or unit.open_seconds >= UNIT_SECONDS:
+            return True
+        elapsed = self._clock.monotonic_seconds() - self._began
+        return unit.partitions >= WHOLE_DAYS and unit.open_seconds >= max(SHORTEST_SECONDS, SHARE_OF_RUN * elapsed)

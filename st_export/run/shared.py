@@ -1,0 +1,49 @@
+"""What all tenants of a run share: the byte budgets and the threads. Nothing else is global to the process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from st_export.fetch.budget import PageBudget
+from st_export.write.budget import ByteBudget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec
+
+    P = ParamSpec("P")
+
+T = TypeVar("T")
+
+PAGE_BYTES = 40 << 20
+"""Bytes of pages fetched and not yet decoded, all tenants together."""
+
+ROWS_BYTES = 48 << 20
+"""Bytes of rows decoded and not yet written, all tenants together; beyond that units move to disk."""
+
+DECODE_THREADS = 2
+"""Threads that decode at once: parsing holds the interpreter's lock, so that more only take turns, and each holds a piece of a page."""
+
+WRITE_THREADS = 2
+"""Threads that filter and write at once: that work is mostly outside the lock, and each holds a slice in memory thrice."""
+
+
+class Shared:
+    """The budgets and thread limits of one run."""
+
+    def __init__(self, decode_threads: int | None = None) -> None:
+        self.page_budget = PageBudget(PAGE_BYTES)
+        self.rows_budget = ByteBudget(ROWS_BYTES)
+        self._decoding = anyio.CapacityLimiter(decode_threads or DECODE_THREADS)
+        self._writing = anyio.CapacityLimiter(WRITE_THREADS)
+
+    async def run_decode(self, work: Callable[P, T], *args: P.args) -> T:
+        """Run decoding work in a thread."""
+        return await anyio.to_thread.run_sync(work, *args, limiter=self._decoding)
+
+    async def run_write(self, work: Callable[P, T], *args: P.args) -> T:
+        """Run filtering and writing in a thread."""
+        return await anyio.to_thread.run_sync(work, *args, limiter=self._writing)

@@ -1,0 +1,246 @@
+"""An open unit: pages in, decoded, held in bounded memory; then what the lake lacks of it, written and committed.
+
+How a unit is held against the lake depends on how it was read: by `versions` (feeds, windows of lists), `whole` (everything, or all
+children of some parents) or as a `snapshot` (no key). All of that is blocking work and runs in worker threads.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+import anyio.to_thread
+import pyarrow as pa
+
+from st_export.commit.protocol import Work
+from st_export.commit.snapshots import SnapshotRead
+from st_export.commit.whole import EVERYTHING, Extent, WholeRead
+from st_export.decode.text import Unreadable
+from st_export.errors import PageUnreadable, StExportError
+from st_export.events import PageDecoded
+from st_export.write.batches import UnitRows
+from st_export.write.parquet import ParquetFiles, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import date
+
+    from st_export.commit.versions import UnitVersions
+    from st_export.decode.decoder import Decoded
+    from st_export.flow import DataFile, Json, Page, Position, Reject, Unit, Window
+    from st_export.run.parts import Parts
+    from st_export.run.rows import RowCheck
+    from st_export.run.shelf import Shelf
+
+Reading = Literal["versions", "whole", "snapshot"]
+
+DECODE_TRIES = 3
+"""How often a page whose records cannot be decoded is asked again."""
+
+MOST_REJECT_BYTES = 16 << 20
+"""Rejected records of a unit that are kept; a unit with more is a page problem, and fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitWork:
+    """What an open unit is about: `asked` are the groups of a snapshot, `parents` those whose children were all read."""
+
+    unit: Unit
+    reading: Reading = "versions"
+    window: Window | None = None
+    check: RowCheck | None = None
+    asked_day: date | None = None
+    asked: Sequence[Mapping[str, Json]] | None = None
+    parents: Sequence[str] = ()
+    extent_everything: bool = True
+
+
+@dataclass(slots=True)
+class _Learnt:
+    rejects: list[Reject] = field(default_factory=list)
+    reject_bytes: int = 0
+    pages: int = 0
+    json_bytes: int = 0
+
+
+class OpenUnit:
+    """Collects the rows of one unit and commits them. `discard` it where it is not committed."""
+
+    def __init__(self, parts: Parts, shelf: Shelf, work: UnitWork) -> None:
+        self._parts = parts
+        self._shelf = shelf
+        self._work = work
+        self._learnt = _Learnt()
+        self._began = parts.clock.monotonic_seconds()
+        self._rows = UnitRows(
+            shelf.schema, shelf.entity.key, shelf.partitioning(work.asked_day), parts.stamp, parts.shared.rows_budget, parts.spool
+        )
+
+    @property
+    def pages(self) -> int:
+        """Pages taken whole."""
+        return self._learnt.pages
+
+    @property
+    def json_bytes(self) -> int:
+        """Bytes of JSON taken."""
+        return self._learnt.json_bytes
+
+    @property
+    def open_seconds(self) -> float:
+        """Seconds since the unit was opened."""
+        return self._parts.clock.monotonic_seconds() - self._began
+
+    @property
+    def partitions(self) -> int:
+        """Partitions that have rows."""
+        return len(self._rows.partitions())
+
+    async def take(self, page: Page, *, seen: Callable[[pa.RecordBatch], object] | None = None) -> None:
+        """Decode a page and add its rows; `seen` is called with every batch of them, in a worker thread.
+
+        Raises:
+            PageUnreadable: its records cannot be decoded, and asking again did not help.
+            EntityFailed: the service did not honour a filter.
+
+        """
+        for attempt in range(1, DECODE_TRIES + 1):
+            try:
+                rows, rescued, rejected = await self._parts.shared.run_decode(self._decode, page, seen)
+                break
+            except Unreadable as error:
+                if attempt == DECODE_TRIES:
+                    raise self._unreadable(page, error) from error
+                again = await self._parts.source.page(page.request, page.constants)
+                await self._parts.source.release(again)
+                page = again
+        self._learnt.pages += 1
+        self._learnt.json_bytes += len(page.body)
+        entity, clock = self._shelf.entity.name, self._parts.clock
+        self._parts.events.emit(
+            PageDecoded(at=clock.now(), tenant=self._parts.tenant, entity=entity, rows=rows, rescued=rescued, rejected=rejected)
+        )
+
+    async def commit(self, move: Callable[[Position], Position]) -> None:
+        """Write what the lake lacks of the unit and commit it, with the position that `move` makes of the present one.
+
+        Raises:
+            StoreError, CommitRefused, CommitUnknown, LockLost: as the commit says.
+
+        """
+        try:
+            if not self._rows.rows and self._work.reading == "versions":
+                await self._land((), move)
+                return
+            await self._parts.lake_files.load(self._shelf.entity.name)
+            async with AsyncExitStack() as held:
+                questions: UnitVersions | None = None
+                if self._work.reading == "versions":
+                    await held.enter_async_context(self._shelf.versions.reserved(self._rows.partitions()))
+                    questions = self._shelf.versions.unit()
+                else:
+                    await held.enter_async_context(self._shelf.whole_lock)
+                writer = self._writer()
+                try:
+                    files = await self._parts.shared.run_write(self._write, writer, questions)
+                    await self._land(files, move)
+                    if questions is not None:
+                        questions.committed(files)
+                finally:
+                    writer.discard()
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Free what the unit holds; may be called again."""
+        self._rows.discard()
+
+    # -- in worker threads
+
+    def _decode(self, page: Page, seen: Callable[[pa.RecordBatch], object] | None) -> tuple[int, int, int]:
+        rows = rescued = rejected = 0
+        pieces: Iterable[Decoded] = self._shelf.decoder.decode(page)
+        if self._work.reading == "snapshot":  # rows count there: a page that fails half-way must leave none behind
+            pieces = list(pieces)
+        for decoded in pieces:
+            batch = self._work.check(decoded.batch) if self._work.check else decoded.batch
+            if seen is not None:
+                seen(decoded.batch)
+            self._keep_rejects(decoded)
+            if batch.num_rows:
+                self._rows.add(batch, page.received_at)
+            rows += batch.num_rows
+            rescued += decoded.rescued
+            rejected += len(decoded.rejects)
+        return rows, rescued, rejected
+
+    def _keep_rejects(self, decoded: Decoded) -> None:
+        for reject in decoded.rejects:
+            self._learnt.reject_bytes += len(reject.raw)
+            if self._learnt.reject_bytes > MOST_REJECT_BYTES:
+                raise Unreadable(f"more than {MOST_REJECT_BYTES >> 20} MB of records that are no rows: {reject.reason}")
+            self._learnt.rejects.append(reject)
+
+    def _write(self, writer: ParquetFiles, questions: UnitVersions | None) -> tuple[DataFile, ...]:
+        if questions is not None:
+            for piece in self._rows.slices():
+                writer.write(piece.partition, questions.fresh(piece.partition, piece.table))
+            return writer.finish()
+        changes = self._whole_changes() if self._work.reading == "whole" else self._snapshot_changes()
+        return self._write_changes(writer, changes)
+
+    def _write_changes(self, writer: ParquetFiles, changes: Iterable[pa.Table]) -> tuple[DataFile, ...]:
+        """Write rows that come in any order: through the partitions again."""
+        with self._parts.rows_for(self._shelf, self._work.asked_day) as changed:
+            for table in changes:
+                changed.add_complete(table)
+            for piece in changed.slices():
+                writer.write(piece.partition, piece.table)
+            return writer.finish()
+
+    def _whole_changes(self) -> Iterator[pa.Table]:
+        reader = WholeRead(self._shelf.columns, self._parts.lake_files, self._parts.make_spill, self._parts.origin())
+        extent = EVERYTHING if self._work.extent_everything else Extent(everything=False, parents=self._parent_values())
+        return reader.changes(self._rows.tables(), rows=self._rows.rows, size=self._rows.bytes, extent=extent)
+
+    def _snapshot_changes(self) -> Iterator[pa.Table]:
+        reader = SnapshotRead(self._shelf.columns, self._parts.lake_files, self._parts.make_spill, self._parts.origin())
+        partition = self._shelf.partition_of(self._work.asked_day)
+        return reader.changes(
+            self._rows.tables, rows=self._rows.rows, size=self._rows.bytes, asked=self._work.asked, partition=partition
+        )
+
+    def _parent_values(self) -> frozenset[int] | frozenset[str]:
+        is_number = pa.types.is_integer(self._shelf.schema.field("_parent_id").type)
+        return frozenset(int(one) for one in self._work.parents) if is_number else frozenset(self._work.parents)
+
+    # -- the commit
+
+    def _writer(self) -> ParquetFiles:
+        unit = self._work.unit
+        place = Place(unit.entity, unit.tenant, self._shelf.partition_kind, unit.name)
+        return ParquetFiles(place, self._shelf.schema, self._shelf.order, self._parts.file_format, self._parts.spool)
+
+    async def _land(self, files: tuple[DataFile, ...], move: Callable[[Position], Position]) -> None:
+        work = Work(
+            self._work.unit,
+            files,
+            self._shelf.column_texts if files else (),
+            self._work.window,
+            tuple(self._learnt.rejects),
+            self._rows.rescued if files else 0,
+        )
+        await self._parts.committer.commit(work, move)
+        self._parts.lake_files.added(self._shelf.entity.name, files)
+
+    def _unreadable(self, page: Page, error: Exception) -> StExportError:
+        return PageUnreadable(
+            f"the records of a page cannot be decoded: {error}",
+            body=page.body,
+            request=page.request.describe(),
+            hint="the page is kept in the rejects; the position is before it, so that the next run asks it again",
+            tenant=self._parts.tenant,
+            entity=self._shelf.entity.name,
+        )

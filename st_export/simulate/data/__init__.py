@@ -1,0 +1,1 @@
+"""The look-alike's digest: one JSON file a module."""

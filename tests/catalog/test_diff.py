@@ -1,0 +1,143 @@
+"""Catalogs derived from an invented API, written, read again and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from st_export.catalog.diff import CatalogDiff, Change, EntityDiff, diff
+from st_export.catalog.entity import Column, Entity, Paging, Parent
+from st_export.catalog.files import LeftOut, Module, read_modules
+from st_export.catalog.load import Catalog, load_catalog
+from st_export.catalog.openapi import derive_modules, write_catalog, write_catalog_file
+from st_export.errors import ConfigError
+from st_export.flow import EntityName
+
+WriteSpecs = Callable[[str, dict[str, Any]], Path]
+INTEGER, TEXT, MOMENT = {"type": "integer"}, {"type": "string"}, {"type": "string", "format": "date-time"}
+WIDGET = {
+    "id": INTEGER,
+    "color": TEXT,
+    "modifiedOn": MOMENT,
+    "parts": {"type": "array", "items": {"type": "object", "properties": {"cost": TEXT}}},
+}
+BASE = "/gadgets/v2/tenant/{tenant}"
+
+
+def _catalog(specs: Path) -> Catalog:
+    return Catalog({}, {module.name: module for module in derive_modules(specs)})
+
+
+def test_documents_become_entities_by_the_rules_of_names(write_specs: WriteSpecs) -> None:
+    (module,) = derive_modules(write_specs("specs", WIDGET))
+    parts = Column("parts", "list", item=Column("item", "struct", fields=(Column("cost", "string"),)))
+    assert module == Module(
+        "gadgets",
+        (
+            Entity(EntityName("gadgets.motto"), "plain", f"{BASE}/motto", (Column("value", "string"),)),
+            Entity(
+                EntityName("gadgets.widgets"),
+                "feed",
+                f"{BASE}/export/widgets",
+                (Column("id", "int64"), Column("color", "string"), Column("modifiedOn", "timestamp"), parts),
+                key=("id",),
+                sources=(f"{BASE}/widgets",),
+                modified="modifiedOn",
+                partition_by=("modifiedOn",),
+            ),
+            Entity(
+                EntityName("gadgets.widgets.notes"),
+                "child",
+                f"{BASE}/widgets/{{id}}/notes",
+                (Column("id", "int64"), Column("text", "string")),
+                key=("id",),
+                query=(("active", "Any"),),
+                paging=Paging(sort="+Id", has_total=False),
+                parents=(Parent("id", EntityName("gadgets.widgets")),),
+            ),
+        ),
+        (
+            LeftOut(f"{BASE}/widgets/match", "look-up by given values: codes"),
+            LeftOut(f"{BASE}/widgets/{{id}}", "by-id read: the records of gadgets.widgets, one at a time"),
+        ),
+    )
+
+
+def test_a_catalog_written_is_read_as_it_was(write_specs: WriteSpecs, tmp_path: Path) -> None:
+    specs = write_specs("specs", WIDGET)
+    (file,) = write_catalog(specs, tmp_path / "out")
+    assert file.name == "gadgets.json"
+    assert read_modules(file) == {module.name: module for module in derive_modules(specs)}
+
+
+def test_new_gone_and_retyped_columns_are_found_at_any_depth(write_specs: WriteSpecs) -> None:
+    changed = {
+        **WIDGET,
+        "size": INTEGER,
+        "parts": {"type": "array", "items": {"type": "object", "properties": {"cost": {"type": "number"}}}},
+    }
+    del changed["color"]
+    assert diff(_catalog(write_specs("old", WIDGET)), _catalog(write_specs("new", changed))) == CatalogDiff(
+        changed=(
+            EntityDiff(
+                "gadgets.widgets",
+                new=(("size", "int64"),),
+                gone=(("color", "string"),),
+                retyped=(Change("parts[].cost", "string", "decimal"),),
+            ),
+        )
+    )
+
+
+def test_additions_never_break_a_lake(write_specs: WriteSpecs, catalog: Catalog) -> None:
+    old, new = _catalog(write_specs("old", WIDGET)), _catalog(write_specs("new", {**WIDGET, "size": INTEGER}))
+    assert diff(old, new).only_adds
+    assert not diff(new, old).only_adds
+    assert not diff(old, old)
+    assert diff(catalog, new) == CatalogDiff(new=("gadgets.motto", "gadgets.widgets", "gadgets.widgets.notes"))
+
+
+def test_a_key_that_changes_is_a_change_of_reading(write_specs: WriteSpecs) -> None:
+    old = _catalog(write_specs("old", WIDGET))
+    new = _catalog(write_specs("new", {"modifiedOn": MOMENT}))
+    (changed,) = diff(old, new).changed
+    assert changed.reading == (Change("key", "('id',)", "()"),)
+
+
+def test_a_users_file_stands_over_the_package(write_specs: WriteSpecs, tmp_path: Path) -> None:
+    write_catalog_file(write_specs("specs", WIDGET), tmp_path / "mine.json")
+    mine = load_catalog(tmp_path / "mine.json")
+    assert mine.get("gadgets.widgets") is not None
+    assert mine.get("jpm.jobs") == load_catalog().get("jpm.jobs")
+    assert mine.get("gadgets.nothing") is None
+    assert mine.get("nothing") is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 2}', '{"version": 1, "modules": {"a": {"entities": {"a.b": {"x": 1}}}}}'])
+def test_a_damaged_file_is_a_configuration_error(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=r"mine\.json"):
+        load_catalog(file)
+
+
+def test_a_folder_without_documents_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no OpenAPI documents"):
+        derive_modules(tmp_path)
+    (tmp_path / "other.json").write_text('{"paths": {}}')
+    with pytest.raises(ConfigError, match=r"other\.json` is no OpenAPI document"):
+        derive_modules(tmp_path)
+
+
+def test_a_type_that_contains_itself_is_text_where_it_recurs(write_specs: WriteSpecs) -> None:
+    specs = write_specs("specs", {"id": INTEGER, "tree": {"$ref": "#/components/schemas/Tree"}, "free": {"type": "object"}})
+    entity = _catalog(specs).get("gadgets.widgets")
+    assert entity is not None
+    branches = Column("branches", "list", item=Column("item", "json"))
+    assert entity.columns[1:] == (
+        Column("tree", "struct", fields=(Column("name", "string"), branches)),
+        Column("free", "json"),
+    )

@@ -1,0 +1,49 @@
+"""Every read of the API has its place in the catalog."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from st_export.catalog.load import PACKAGE_DATA
+from st_export.catalog.openapi import write_catalog
+
+if TYPE_CHECKING:
+    from st_export.catalog.load import Catalog
+
+OPERATIONS = Path(__file__).with_name("operations.txt").read_text().splitlines()
+
+
+def _paths(catalog: Catalog) -> list[str]:
+    read = [path for entity in catalog.entities.values() for path in (entity.path, *entity.sources)]
+    return [*read, *(item.path for item in catalog.left_out)]
+
+
+def test_every_read_of_the_api_is_accounted_for_once(catalog: Catalog) -> None:
+    assert Counter(_paths(catalog)) == Counter(operation.partition(" ")[2] for operation in OPERATIONS)
+
+
+def test_the_counts_are_those_of_the_api(catalog: Catalog) -> None:
+    own = [entity for entity in catalog.entities.values() if entity.alias_of is None]
+    assert Counter(entity.kind for entity in own) == {"feed": 54, "list": 77, "plain": 9, "child": 32, "binary": 6, "capacity": 1}
+    assert len(catalog.entities) - len(own) == 11
+    assert sum(len(entity.sources) for entity in own) == 56
+    assert len(catalog.left_out) == 70
+    assert sum(operation.startswith("GET ") for operation in OPERATIONS) == 315
+
+
+def test_everything_left_out_has_a_reason_and_a_place_among_the_reads(catalog: Catalog) -> None:
+    reads = [item for item in catalog.left_out if not item.path.endswith("}")]
+    assert {item.path.rpartition("/tenant/{tenant}/")[2]: item.reason for item in reads} == {
+        "technician-tracking": "look-up by given values: appointmentId, technicianId",
+        "work-breakdown-structure/budget-codes/match": "look-up by given values: codes",
+        "work-breakdown-structure/projects/{projectId}/budget-codes/match": "look-up by given values: codes",
+    }
+    assert all(item.reason for item in catalog.left_out)
+
+
+def test_the_documents_give_the_catalog_that_is_in_the_package(specs_dir: Path, tmp_path: Path) -> None:
+    written = {file.name: file.read_text() for file in write_catalog(specs_dir, tmp_path)}
+    assert written == {name: (PACKAGE_DATA / name).read_text() for name in written}
+    assert len(written) == 24
