@@ -21,11 +21,12 @@ from st_export.observe.record import Recorder
 from st_export.run.groups import task_group
 from st_export.run.outcome import TenantOutcome, exit_code_of, outcome_of
 from st_export.run.pace import Pace
+from st_export.run.parts import RunParts
 from st_export.run.reports import report_entity
 from st_export.run.scope import NIGHTLY, Scope, backfill_scope
 from st_export.run.shared import Shared
 from st_export.run.stop import Stop
-from st_export.run.tenant import RunParts, run_tenant
+from st_export.run.tenant import run_tenant
 from st_export.storage.open import open_lake
 
 if TYPE_CHECKING:

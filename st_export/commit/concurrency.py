@@ -39,7 +39,11 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_o
 
 
 async def to_the_end(work: Callable[[], Awaitable[T]], *, grace_seconds: float = GRACE_SECONDS) -> T:
-    """Return the work's result; a cancellation of the caller reaches the work only after `grace_seconds`, then passes on."""
+    """Return the work's result; a cancellation of the caller reaches the work only after `grace_seconds`, then passes on.
+
+    Where the caller is cancelled already the work does not begin.
+    """
+    await anyio.lowlevel.checkpoint_if_cancelled()
     results: list[T] = []
     try:
         async with anyio.create_task_group() as tasks:

@@ -119,8 +119,10 @@ class WholeRead:
         held, is_current = self._held(new, keys, lake, history)
         times = times_of(new, self._columns.modified)
         order = np.lexsort((np.arange(len(keys)), times, keys))
+        is_last = np.ones(len(keys), dtype=bool)
+        is_last[:-1] = keys[order][1:] != keys[order][:-1]
         is_newest = np.zeros(len(keys), dtype=bool)
-        is_newest[order[np.append(keys[order][1:] != keys[order][:-1], [True] * bool(len(keys)))]] = True
+        is_newest[order[is_last]] = True
         unchanged = np.zeros(history.keys, dtype=bool)
         unchanged[keys[is_current]] = True
         current = history.current[keys]

@@ -1,7 +1,7 @@
 """Walking an export feed: one strictly sequential chain of tokens, from a date or a token to `hasMore=false`.
 
-Source: developer.servicetitan.io/docs, transactional and export APIs: `from` is a date or the last `continueFrom`, which also comes with the
-last page and is the cursor for next time. A short or empty page is never the end.
+Source: developer.servicetitan.io/docs, transactional and export APIs: `from` is a date or the last `continueFrom`, which also comes with
+the last page and is the cursor for next time. A short or empty page is never the end.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import orjson
+
 from st_export.errors import EntityFailed, PageTimedOut, PageUnreadable
 from st_export.fetch.pages import PageNumber, at_offset, page_count, smaller_size
 from st_export.flow import Page, Request, utc_text
@@ -87,7 +89,7 @@ async def walk_forward(source: Source, call: ListCall, size: PageSize, emit: Emi
             page = await page_at(source, call, size, offset)
         fingerprint = hashlib.sha256(memoryview(page.body)[slice(*page.envelope.records)]).digest()
         honour_clamp(page, size)
-        has_more = _has_more(page, repeated=fingerprint == previous)
+        has_more = _has_more(page, size, repeated=fingerprint == previous)
         await emit(page)
         offset += size.rows
         if not has_more:
@@ -153,11 +155,13 @@ def honour_clamp(page: Page, size: PageSize) -> None:
         size.rows = page.envelope.page_size or size.rows
 
 
-def _has_more(page: Page, *, repeated: bool) -> bool:
-    """Whether another page follows; where the answer does not say, until one is empty or comes again."""
+def _has_more(page: Page, size: PageSize, *, repeated: bool) -> bool:
+    """Whether another page follows; where the answer does not say, until one is short or comes again."""
     if page.envelope.has_more is not None:
         return page.envelope.has_more
-    if page.envelope.shape != "array" or not any(name == "page" for name, _ in page.request.query):
+    if page.envelope.shape != "array" or repeated or not any(name == "page" for name, _ in page.request.query):
         return False
     start, end = page.envelope.records
-    return not repeated and page.body[start:end].strip(b"[] \r\n\t") != b""
+    found = orjson.loads(memoryview(page.body)[start:end])
+    rows = found.get("data", ()) if isinstance(found, dict) else found
+    return len(rows) >= size.rows

@@ -33,7 +33,13 @@ def days_between(first: date, last: date) -> list[date]:
 
 
 def nightly_days(
-    *, watermark: datetime | None, start: datetime | None, now: datetime, lookback_days: int, first_days: int = FIRST_DAYS, zone: ZoneInfo | None = None
+    *,
+    watermark: datetime | None,
+    start: datetime | None,
+    now: datetime,
+    lookback_days: int,
+    first_days: int = FIRST_DAYS,
+    zone: ZoneInfo | None = None,
 ) -> list[date]:
     """Return the days that a nightly run asks: from the day of the watermark, less the days looked back, to today.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
 
 from st_export.flow import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 DAY = timedelta(days=1)
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)

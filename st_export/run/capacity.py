@@ -27,6 +27,7 @@ async def read_capacity(parts: Parts, entity: Entity, scope: Scope) -> None:
 
     Raises:
         EntityFailed, EntityRefused, ServiceUnavailable, TenantRefused: as the client says.
+
     """
     path = list_path(entity, parts.tenant)
     days = parts.config.capacity

@@ -8,7 +8,6 @@ complete pass listed its parents, `current.until` that of the pass under way: ro
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-
 from typing import TYPE_CHECKING
 
 import anyio
@@ -48,6 +47,7 @@ async def read_children(parts: Parts, entity: Entity, scope: Scope) -> None:
     Raises:
         EntityRefused: 403, or no parent at all is known to the service.
         EntityFailed, ServiceUnavailable, TenantRefused: as the client says.
+
     """
     position = parts.position(entity, scope)
     if position.current is None:
@@ -166,5 +166,3 @@ class _ChildPass:
         if not self.entity.recursive:
             return set()
         return {(*ids[:-1], own) for (own,) in ids_of(rows, [replace(self.entity.parents[-1], column="id")])}
-
-

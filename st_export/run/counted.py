@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from st_export.errors import EntityFailed
 from st_export.fetch.lists import walk_forward
 from st_export.fetch.pages import PageNumber
@@ -17,6 +15,8 @@ from st_export.run.pump import pump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
 
     from st_export.fetch.lists import ListCall, PageSize
     from st_export.fetch.source import Emit
@@ -45,13 +45,12 @@ class DistinctKeys:
         return len(self._seen)
 
 
-async def read_counted(
-    parts: Parts, call: ListCall, size: PageSize, first: Page | None, open_unit: Callable[[], OpenUnit]
-) -> OpenUnit:
+async def read_counted(parts: Parts, call: ListCall, size: PageSize, first: Page | None, open_unit: Callable[[], OpenUnit]) -> OpenUnit:
     """Read all pages into a unit until they are known to be all; return that unit, not yet committed.
 
     Raises:
         EntityFailed: the set changed during each of the readings.
+
     """
     before: int | None = None
     for _ in range(MOST_ROUNDS):

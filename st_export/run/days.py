@@ -64,6 +64,7 @@ async def read_days(parts: Parts, entity: Entity, scope: Scope) -> None:
 
     Raises:
         EntityFailed, EntityRefused, ServiceUnavailable, TenantRefused: as the client and the counted reading say.
+
     """
 
     async def fill(slot: DaySlot) -> OpenUnit:
@@ -109,7 +110,16 @@ async def read_slots(
     position = parts.position(entity, scope)
     if position.current is None:
         started = parts.source.service_now()
-        due = _due(parts, scope, position, started, zone, lookback_days, first_days, ahead_days)
+        due = _due(
+            parts,
+            scope=scope,
+            position=position,
+            started=started,
+            zone=zone,
+            lookback_days=lookback_days,
+            first_days=first_days,
+            ahead_days=ahead_days,
+        )
         windows = (Window(day_window(due[0], zone).start, day_window(due[-1], zone).end),) if due else ()
         position = replace(position, epoch=position.epoch + 1, done=False, current=Pass(started, windows=windows))
     await DayPass(parts, entity, scope, position, zone, fill).run()
@@ -117,6 +127,7 @@ async def read_slots(
 
 def _due(
     parts: Parts,
+    *,
     scope: Scope,
     position: Position,
     started: datetime,
@@ -167,11 +178,15 @@ class DayPass:
                     return
                 slot = DaySlot(self, day, segment)
                 unit = await self._fill(slot)
-                is_last = segment == segments[-1]
-                await unit.commit(lambda old, slot=slot, is_last=is_last: self._moved(old, slot.window if is_last else None))
+                await unit.commit(self._move(slot.window if segment == segments[-1] else None))
 
-    def _moved(self, old: Position, done: Window | None) -> Position:
-        base = old if old.epoch == self.position.epoch and old.current is not None else self.position
-        if done is None or base.current is None:
-            return base
-        return replace(base, current=replace(base.current, windows=without(base.current.windows, done)))
+    def _move(self, done: Window | None) -> Callable[[Position], Position]:
+        """Return how the commit of a slot moves the position; None where the day goes on."""
+
+        def move(old: Position) -> Position:
+            base = old if old.epoch == self.position.epoch and old.current is not None else self.position
+            if done is None or base.current is None:
+                return base
+            return replace(base, current=replace(base.current, windows=without(base.current.windows, done)))
+
+        return move

@@ -36,6 +36,7 @@ async def read_feed(parts: Parts, entity: Entity, scope: Scope) -> None:
     Raises:
         EntityFailed: the feed is stuck, its tokens are refused again and again, or a page stays unreadable.
         EntityRefused, ServiceUnavailable, TenantRefused: as the client says.
+
     """
     for _ in range(RESTARTS):
         position = parts.position(entity, scope)
@@ -115,18 +116,14 @@ class _Drain:
             if self.parts.pace.due(self.unit) or self.parts.stop.requested:
                 await self._commit()
             return not self.parts.stop.requested
-        self.position = Position(
-            epoch=self.position.epoch, token=token, watermark=mark_after(self.started), done=self.scope.is_backfill
-        )
+        self.position = Position(epoch=self.position.epoch, token=token, watermark=mark_after(self.started), done=self.scope.is_backfill)
         await self._commit()
         return True
 
     def _open(self, page: Page) -> OpenUnit:
         start = next((value for name, value in page.request.query if name == "from"), "")
         window = self.window or (Window(self.asked) if self.asked is not None and not isinstance(self.asked, str) else None)
-        return self.parts.open_unit(
-            self.entity, self.scope, self.position.epoch, digest_label(start), window=window, check=self.check
-        )
+        return self.parts.open_unit(self.entity, self.scope, self.position.epoch, digest_label(start), window=window, check=self.check)
 
     async def _commit(self) -> None:
         if self.unit is not None:

@@ -47,7 +47,8 @@ class LakeFiles:
         """List the entity's files, once."""
         if entity in self._all:
             return
-        files, every = {}, []
+        files: dict[str | None, list[CommittedFile]] = {}
+        every: list[CommittedFile] = []
         folder = f"{paths.checked_name(entity)}/tenant_id={self._tenant}"
         async for entry in self._store.list(folder):
             if entry.path.endswith(".parquet"):

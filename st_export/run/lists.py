@@ -42,12 +42,11 @@ async def read_list(parts: Parts, entity: Entity, scope: Scope) -> None:
     Raises:
         EntityFailed: the service ignored a filter, or a page stays unreadable.
         EntityRefused, ServiceUnavailable, TenantRefused: as the client says.
+
     """
     position = parts.position(entity, scope)
     if position.current is None:
-        position = replace(
-            position, epoch=position.epoch + 1, token=None, done=False, current=Pass(parts.source.service_now(), scope.end)
-        )
+        position = replace(position, epoch=position.epoch + 1, token=None, done=False, current=Pass(parts.source.service_now(), scope.end))
     reader = _ListPass(parts, entity, scope, position)
     if not reader.windows and await reader.begin():
         return
@@ -234,5 +233,3 @@ class _ListPass:
         base = old if old.epoch == self.position.epoch and old.current is not None else self.position
         assert base.current is not None  # noqa: S101 -- self.position always has it here
         return replace(base, current=replace(base.current, windows=without(base.current.windows, window)))
-
-

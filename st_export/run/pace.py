@@ -27,11 +27,16 @@ class Measured(Protocol):
     """What the pace looks at in an open unit."""
 
     @property
-    def json_bytes(self) -> int: ...
+    def json_bytes(self) -> int:
+        """Return the bytes of JSON taken."""
+
     @property
-    def open_seconds(self) -> float: ...
+    def open_seconds(self) -> float:
+        """Return the seconds since the unit was opened."""
+
     @property
-    def partitions(self) -> int: ...
+    def partitions(self) -> int:
+        """Return the partitions that have rows."""
 
 
 class Pace:

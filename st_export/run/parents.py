@@ -56,6 +56,7 @@ async def parents_of(parts: Parts, entity: Entity, scope: Scope, since: datetime
 
     Raises:
         EntityFailed: the parents' own entity could not be read in this run.
+
     """
     configured = parts.config.options_for(entity.name).parent_ids
     driver_name = entity.parents[0].entity
@@ -65,7 +66,7 @@ async def parents_of(parts: Parts, entity: Entity, scope: Scope, since: datetime
     if await parts.finished(driver_name, entity):
         found = await _from_lake(parts, driver, entity.parents, scope, since, started)
     else:
-        found = await _from_service(parts, driver, entity.parents, scope, since, started)
+        found = await _from_service(parts, driver, entity.parents, scope, since)
     return sorted(found, key=sort_key)
 
 
@@ -88,16 +89,16 @@ def _changed(table: pa.Table, driver: Entity, window: Any, since: datetime | Non
         moments = next((rows.column(name) for name in (driver.modified, driver.created) if name and name in rows.schema.names), None)
         if moments is None:
             return rows
-        inside = pc.and_(pc.greater_equal(moments, pa.scalar(window.start, moments.type)), pc.less(moments, pa.scalar(window.end, moments.type)))
+        inside = pc.and_(
+            pc.greater_equal(moments, pa.scalar(window.start, moments.type)), pc.less(moments, pa.scalar(window.end, moments.type))
+        )
         return rows.filter(pc.fill_null(inside, fill_value=True))
     if since is None:
         return rows
     return rows.filter(pc.greater_equal(rows.column("_exported_at"), pa.scalar(since, pa.timestamp("us", "UTC"))))
 
 
-async def _from_service(
-    parts: Parts, driver: Entity, parents: tuple[Parent, ...], scope: Scope, since: datetime | None, started: datetime
-) -> set[ParentIds]:
+async def _from_service(parts: Parts, driver: Entity, parents: tuple[Parent, ...], scope: Scope, since: datetime | None) -> set[ParentIds]:
     """Read the parents' entity for its ids only; nothing of it is written."""
     if driver.parents:
         raise EntityFailed(
@@ -123,5 +124,3 @@ async def _from_service(
     parts.note("info", f"reading {driver.name} for its ids", driver)
     await pump(parts.source, walk, take)
     return found
-
-

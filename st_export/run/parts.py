@@ -6,21 +6,23 @@ Nothing here is global to the process but what `Shared` holds: all of a tenant's
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import anyio
 import anyio.to_thread
 import pyarrow.parquet as pq
 
+from st_export.commit.pairs import Origin
 from st_export.commit.protocol import Committer, Work
 from st_export.errors import EntityFailed
 from st_export.events import EntityStarted, Noted
 from st_export.flow import EntityName, RunId, TenantId, Unit, Window
 from st_export.plan.windows import BEGINNING
 from st_export.run.lakefiles import LakeFiles
+from st_export.run.pinned import PinnedReports
 from st_export.run.shelf import Shelf
 from st_export.run.unit import OpenUnit, Reading, UnitWork
-from st_export.commit.pairs import Origin
 from st_export.write.batches import Stamp, UnitRows
 from st_export.write.parquet import FileFormat
 from st_export.write.spill import Spill
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from st_export.catalog.entity import Column, Entity
+    from st_export.catalog.load import Catalog
     from st_export.clock import Clock
     from st_export.commit.checkpoint import Checkpoints
     from st_export.commit.manifest import Manifests
@@ -42,10 +45,10 @@ if TYPE_CHECKING:
     from st_export.decode.decoder import Decoded
     from st_export.events import Events
     from st_export.fetch.limiter import ReportGate
+    from st_export.fetch.session import Session
     from st_export.fetch.source import Source
     from st_export.flow import Envelope, Json, Page, Position
     from st_export.run.pace import Pace
-    from st_export.run.pinned import PinnedReports
     from st_export.run.rows import RowCheck
     from st_export.run.scope import Scope
     from st_export.run.shared import Shared
@@ -60,53 +63,60 @@ CHILDREN_AT_ONCE = 16
 PARENT_ROWS = 65_536
 
 
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """What the tenants of a run have in common."""
+
+    config: Config
+    catalog: Catalog
+    run: RunId
+    session: Session
+    shared: Shared
+    store: Store
+    events: Events
+    clock: Clock
+    stop: Stop
+    pace: Pace
+
+
 class Parts:
     """One tenant's parts for the length of a run."""
 
     def __init__(
         self,
-        *,
-        config: Config,
+        run: RunParts,
         tenant: Tenant,
-        run: RunId,
-        shared: Shared,
+        *,
         source: Source,
-        store: Store,
         checkpoints: Checkpoints,
         manifests: Manifests,
         committer: Committer,
-        events: Events,
-        clock: Clock,
-        stop: Stop,
-        pace: Pace,
         report_gate: ReportGate,
-        pinned: PinnedReports,
-        entities: Mapping[EntityName, Entity],
         read_envelope: Callable[[bytes], Envelope],
     ) -> None:
-        self.config = config
+        self.config = run.config
         self.tenant = TenantId(tenant.id)
         self.zone: ZoneInfo = tenant.zone
-        self.run = run
-        self.shared = shared
+        self.run = run.run
+        self.shared = run.shared
         self.source = source
-        self.store = store
+        self.store = run.store
         self.checkpoints = checkpoints
         self.manifests = manifests
         self.committer = committer
-        self.events = events
-        self.clock = clock
-        self.stop = stop
-        self.pace = pace
+        self.events = run.events
+        self.clock = run.clock
+        self.stop = run.stop
+        self.pace = run.pace
         self.report_gate = report_gate
-        self.pinned = pinned
+        self.pinned = PinnedReports(run.store, tenant.id)
         self.read_envelope = read_envelope
-        self.stamp = Stamp(self.tenant, run)
-        self.spool: Path = store.spool
-        self.lake_files = LakeFiles(store, tenant.id)
-        self.file_format = FileFormat(int(config.output.target_file_mb * (1 << 20)), config.output.compression)
-        self._entities = entities
-        self._run_day: date = clock.now().date()
+        self.stamp = Stamp(self.tenant, run.run)
+        self.spool: Path = run.store.spool
+        self.lake_files = LakeFiles(run.store, tenant.id)
+        self.file_format = FileFormat(int(run.config.output.target_file_mb * (1 << 20)), run.config.output.compression)
+        self._entities = run.catalog.entities
+        self._run_day: date = run.clock.now().date()
         self._shelves: dict[EntityName, Shelf] = {}
         self._slots: dict[EntityName, anyio.CapacityLimiter] = {}
         self._ended: dict[EntityName, tuple[anyio.Event, list[bool]]] = {}

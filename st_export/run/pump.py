@@ -26,6 +26,7 @@ async def pump(source: Source, walk: Callable[[Emit], Awaitable[None]], take: Ca
 
     Raises:
         StExportError: what the walk or the taker raised; the other one is cancelled.
+
     """
     inlet, outlet = anyio.create_memory_object_stream["Page"](PAGES_AHEAD)
 

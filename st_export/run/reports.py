@@ -64,6 +64,7 @@ async def read_report(parts: Parts, report: Report, scope: Scope) -> None:
     Raises:
         EntityFailed: the report's description is not what a description is.
         EntityRefused, RequestRejected, ServiceUnavailable, TenantRefused: as the client says.
+
     """
     entity = report_entity(report)
     reader = _ReportReader(parts, report)
@@ -102,9 +103,7 @@ class _ReportReader:
 
         def open_unit() -> OpenUnit:
             label = window.label() if window else "all"
-            return self.parts.open_unit(
-                entity, scope, position.epoch, label, window=window, reading="snapshot", constants=constants
-            )
+            return self.parts.open_unit(entity, scope, position.epoch, label, window=window, reading="snapshot", constants=constants)
 
         unit = await self._run(values, constants, open_unit)
         end = Position(epoch=position.epoch, watermark=mark_after(started), done=scope.is_backfill)
@@ -138,8 +137,10 @@ class _ReportReader:
         parameters = [{"name": name, "value": _filled(value, values)} for name, value in self.report.parameters.items()]
         body = orjson.dumps({"parameters": parameters})
         unit: OpenUnit | None = None
+        number, has_more = 0, True
         try:
-            for number in range(1, MOST_PAGES):
+            while has_more:
+                number += 1
                 query = (("page", str(number)), ("pageSize", str(PAGE_ROWS)), ("includeTotal", "true"))
                 request = Request(EntityName(self.report.entity), self.path, query, "POST", body)
                 page = await self.parts.source.page(request, constants, gate=self.parts.report_gate)
@@ -149,13 +150,13 @@ class _ReportReader:
                     await unit.take(page)
                 finally:
                     await self.parts.source.release(page)
-                if not page.envelope.has_more:
-                    return unit
-            raise EntityFailed(f"the report goes on behind page {MOST_PAGES}", tenant=self.parts.tenant, entity=self.report.entity)
+                has_more = bool(page.envelope.has_more) and number < MOST_PAGES
         except BaseException:
             if unit is not None:
                 unit.discard()
             raise
+        assert unit is not None  # noqa: S101 -- at least one page was taken
+        return unit
 
     async def _pin_answer(self, fields: tuple[str, ...]) -> None:
         """Pin columns that the answer has and no description had."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 import anyio.to_thread
@@ -12,11 +12,9 @@ from st_export.write.budget import ByteBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import ParamSpec
-
-    P = ParamSpec("P")
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 PAGE_BYTES = 40 << 20
 """Bytes of pages fetched and not yet decoded, all tenants together."""
@@ -40,10 +38,10 @@ class Shared:
         self._decoding = anyio.CapacityLimiter(decode_threads or DECODE_THREADS)
         self._writing = anyio.CapacityLimiter(WRITE_THREADS)
 
-    async def run_decode(self, work: Callable[P, T], *args: P.args) -> T:
+    async def run_decode(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         """Run decoding work in a thread."""
         return await anyio.to_thread.run_sync(work, *args, limiter=self._decoding)
 
-    async def run_write(self, work: Callable[P, T], *args: P.args) -> T:
+    async def run_write(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         """Run filtering and writing in a thread."""
         return await anyio.to_thread.run_sync(work, *args, limiter=self._writing)

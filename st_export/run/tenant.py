@@ -7,13 +7,11 @@ ends the tenant, and the others go on.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 
 from st_export.clock import ServiceClock
-from st_export.commit import paths
 from st_export.commit.checkpoint import Checkpoints, Note
 from st_export.commit.lock import Lock
 from st_export.commit.manifest import Manifests
@@ -39,11 +37,10 @@ from st_export.fetch.client import Access, Client
 from st_export.fetch.limiter import Limiter, ReportGate
 from st_export.fetch.source import Source
 from st_export.fetch.token import TokenOwner
-from st_export.flow import Reject, RunId, TenantId
+from st_export.flow import Reject, TenantId
 from st_export.run.groups import task_group
 from st_export.run.outcome import EntityOutcome, TenantOutcome, status_of
-from st_export.run.parts import Parts
-from st_export.run.pinned import PinnedReports
+from st_export.run.parts import Parts, RunParts
 from st_export.run.readers import read_entity
 
 if TYPE_CHECKING:
@@ -51,39 +48,15 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from st_export.catalog.load import Catalog
     from st_export.catalog.select import Selected
-    from st_export.clock import Clock
-    from st_export.commit.store import Store
-    from st_export.config.model import Config, Tenant
-    from st_export.events import Events
-    from st_export.fetch.session import Session
-    from st_export.run.pace import Pace
+    from st_export.config.model import Tenant
     from st_export.run.scope import Scope
-    from st_export.run.shared import Shared
-    from st_export.run.stop import Stop
 
 ENTITIES_AT_ONCE = 64
 """Entities of a tenant that are read side by side: enough to fill any rate limit, few enough to bound open units."""
 
 TENANT_ERRORS = (StoreError, CheckpointUnreadable, CommitUnknown, LockLost, TenantRefused)
 """What is not about one entity: the tenant ends with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunParts:
-    """What the tenants of a run have in common."""
-
-    config: Config
-    catalog: Catalog
-    run: RunId
-    session: Session
-    shared: Shared
-    store: Store
-    events: Events
-    clock: Clock
-    stop: Stop
-    pace: Pace
 
 
 def make_source(run: RunParts, tenant: Tenant) -> tuple[Source, ReportGate]:
@@ -148,22 +121,13 @@ async def tenant_parts(run: RunParts, tenant: Tenant, lock: Lock) -> AsyncIterat
         lock=lock,
     )
     parts = Parts(
-        config=run.config,
-        tenant=tenant,
-        run=run.run,
-        shared=run.shared,
+        run,
+        tenant,
         source=source,
-        store=run.store,
         checkpoints=checkpoints,
         manifests=manifests,
         committer=committer,
-        events=run.events,
-        clock=run.clock,
-        stop=run.stop,
-        pace=run.pace,
         report_gate=gate,
-        pinned=PinnedReports(run.store, tenant.id),
-        entities=run.catalog.entities,
         read_envelope=read_envelope,
     )
     try:
@@ -226,10 +190,7 @@ async def _tell_end(parts: Parts, one: Selected, error: StExportError | None, ou
         source = RejectsOf(parts.tenant, name, f"page-{parts.run}", parts.run)
         await write_rejects(parts.store, source, [reject], parts.clock.now())
     was_readable = bool(parts.checkpoints.standings(name))
-    if error is None:
-        status = "ok"
-    else:
-        status = status_of(error, named_in_full=one.named, was_readable=was_readable)
+    status = "ok" if error is None else status_of(error, named_in_full=one.named, was_readable=was_readable)
     message, hint = (error.message, error.hint) if error is not None else (None, None)
     note = Note(last_run=parts.run, last_outcome=status, last_error=message)
     parts.checkpoints.remember(name, note)
@@ -239,8 +200,3 @@ async def _tell_end(parts: Parts, one: Selected, error: StExportError | None, ou
         EntityFinished(at=parts.clock.now(), tenant=parts.tenant, entity=name, status=status, error=message, hint=hint)  # type: ignore[arg-type]
     )
     parts.ended(name, well=error is None)
-
-
-def summary_path(run: RunId) -> str:
-    """Return where a run's summary lies."""
-    return paths.run_summary(run)

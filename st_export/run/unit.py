@@ -10,8 +10,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import anyio
-import anyio.to_thread
 import pyarrow as pa
 
 from st_export.commit.protocol import Work
@@ -106,22 +104,25 @@ class OpenUnit:
             EntityFailed: the service did not honour a filter.
 
         """
-        for attempt in range(1, DECODE_TRIES + 1):
-            try:
-                rows, rescued, rejected = await self._parts.shared.run_decode(self._decode, page, seen)
-                break
-            except Unreadable as error:
-                if attempt == DECODE_TRIES:
-                    raise self._unreadable(page, error) from error
-                again = await self._parts.source.page(page.request, page.constants)
-                await self._parts.source.release(again)
-                page = again
+        rows, rescued, rejected = await self._decoded(page, seen)
         self._learnt.pages += 1
         self._learnt.json_bytes += len(page.body)
         entity, clock = self._shelf.entity.name, self._parts.clock
         self._parts.events.emit(
             PageDecoded(at=clock.now(), tenant=self._parts.tenant, entity=entity, rows=rows, rescued=rescued, rejected=rejected)
         )
+
+    async def _decoded(self, page: Page, seen: Callable[[pa.RecordBatch], object] | None) -> tuple[int, int, int]:
+        tries = 1
+        while True:
+            try:
+                return await self._parts.shared.run_decode(self._decode, page, seen)
+            except Unreadable as error:
+                if tries == DECODE_TRIES:
+                    raise self._unreadable(page, error) from error
+            tries += 1
+            page = await self._parts.source.page(page.request, page.constants)
+            await self._parts.source.release(page)
 
     async def commit(self, move: Callable[[Position], Position]) -> None:
         """Write what the lake lacks of the unit and commit it, with the position that `move` makes of the present one.
@@ -208,9 +209,7 @@ class OpenUnit:
     def _snapshot_changes(self) -> Iterator[pa.Table]:
         reader = SnapshotRead(self._shelf.columns, self._parts.lake_files, self._parts.make_spill, self._parts.origin())
         partition = self._shelf.partition_of(self._work.asked_day)
-        return reader.changes(
-            self._rows.tables, rows=self._rows.rows, size=self._rows.bytes, asked=self._work.asked, partition=partition
-        )
+        return reader.changes(self._rows.tables, rows=self._rows.rows, size=self._rows.bytes, asked=self._work.asked, partition=partition)
 
     def _parent_values(self) -> frozenset[int] | frozenset[str]:
         is_number = pa.types.is_integer(self._shelf.schema.field("_parent_id").type)

@@ -34,6 +34,7 @@ async def read_whole(parts: Parts, entity: Entity, scope: Scope) -> None:
     Raises:
         EntityFailed: the set changed during each reading, or a page stays unreadable.
         EntityRefused, ServiceUnavailable, TenantRefused: as the client says.
+
     """
     position = parts.position(entity, scope)
     started = parts.source.service_now()

@@ -81,7 +81,7 @@ class CloudStore:
 
     async def exists(self, path: str) -> bool:
         """Return whether an object is at the path; gives up after a few seconds, so that a wrong address shows soon."""
-        attempt = 1
+        attempt = 0
         while True:
             try:
                 async with self._requests:
@@ -91,7 +91,7 @@ class CloudStore:
                 await self._check_bucket()  # an answer to HEAD has no body that would tell a missing bucket from a missing object
                 return False
             except Passing:
-                if attempt == ATTEMPTS:
+                if attempt + 1 == ATTEMPTS:
                     raise
                 await anyio.sleep(PAUSE_SECONDS * 2**attempt)
                 attempt += 1

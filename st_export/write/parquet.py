@@ -270,7 +270,7 @@ def _sorts(kind: pa.DataType) -> bool:
 def _sorting(schema: pa.Schema, order: tuple[str, ...]) -> list[pq.SortingColumn] | None:
     """Return the order of the rows for the footer: as far as it is made of plain leaves."""
     leaves = _leaves(schema)
-    if not all(name in leaves and _sorts(schema.field(name).type) for name in order):
+    if not all(name in leaves and name in schema.names and _sorts(schema.field(name).type) for name in order):
         return None
     return [pq.SortingColumn(leaves.index(name), nulls_first=False) for name in order] or None
 

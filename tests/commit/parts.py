@@ -53,9 +53,7 @@ async def start(store: Store, *, lock: Guard | None = None, run: str = "run-1") 
     clock, events = Clock(), Events(seen.append)
     checkpoints, manifests = Checkpoints(store, TENANT, clock), Manifests(store, TENANT)
     recovered = await recover(store, TENANT, checkpoints=checkpoints, manifests=manifests, events=events, clock=clock)
-    committer = Committer(
-        store, TENANT, run, checkpoints=checkpoints, manifests=manifests, events=events, clock=clock, lock=lock or Ours()
-    )
+    committer = Committer(store, TENANT, run, checkpoints=checkpoints, manifests=manifests, events=events, clock=clock, lock=lock or Ours())
     return Parts(store, checkpoints, manifests, committer, events, seen, recovered)
 
 

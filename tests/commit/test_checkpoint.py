@@ -59,7 +59,12 @@ async def test_the_file_can_be_read_by_a_person(store: Store) -> None:
     text = (await store.read(PATH)).decode()
     document = json.loads(text)
     saved_at = document["entities"]["jpm.jobs"]["run"].pop("saved_at")
-    assert document == {"version": 1, "tenant": 1001, "entities": {"jpm.jobs": {"run": {"epoch": 1, "token": "t1", "ordinal": 2}}}, "notes": {}}
+    assert document == {
+        "version": 1,
+        "tenant": 1001,
+        "entities": {"jpm.jobs": {"run": {"epoch": 1, "token": "t1", "ordinal": 2}}},
+        "notes": {},
+    }
     assert saved_at.endswith("Z")
     assert len(text.splitlines()) > 10
 

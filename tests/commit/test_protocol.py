@@ -12,7 +12,7 @@ import pytest
 
 from st_export.commit.manifest import Totals
 from st_export.errors import CommitRefused, CommitUnknown, LockLost, StoreError
-from st_export.events import Committed, CommitStepped, Event, Noted
+from st_export.events import CommitStepped, Committed, Noted
 from st_export.flow import EntityName, Position, Reject, Window
 from st_export.storage.open import open_store
 from tests.commit.parts import COLUMNS, JOBS, TENANT, data_file, lake, left_over, start, to_token, unit, work

@@ -80,14 +80,22 @@ async def test_files_without_a_manifest_go(store: Store) -> None:
 
 
 async def test_what_is_not_the_tenants_stays(store: Store) -> None:
-    others = ("jpm.jobs/tenant_id=1002/x-00.parquet", "current/jpm.jobs/tenant_id=1001/x.parquet", "notes/readme.txt", "README.md", "my folder/x")
+    others = (
+        "jpm.jobs/tenant_id=1002/x-00.parquet",
+        "current/jpm.jobs/tenant_id=1001/x.parquet",
+        "notes/readme.txt",
+        "README.md",
+        "my folder/x",
+    )
     for path in others:
         await store.write(path, b"x")
     assert (await start(store)).recovered.removed == ()
     assert sorted([entry.path async for entry in store.list("")]) == sorted(others)
 
 
-@pytest.mark.parametrize("data", [b"", b"\0\0\0", b"[]", b'{"entity": "../..", "unit": "run-0001-a", "files": []}', b'{"entity": "jpm.jobs"}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"\0\0\0", b"[]", b'{"entity": "../..", "unit": "run-0001-a", "files": []}', b'{"entity": "jpm.jobs"}']
+)
 async def test_a_damaged_intent_is_no_obstacle(store: Store, data: bytes) -> None:
     await store.write("_st_export/intents/1001/run-0001-dead-jpm.jobs.json", data)
     await start(store)
