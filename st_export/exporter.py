@@ -19,6 +19,7 @@ from st_export.fetch.session import Session
 from st_export.flow import RunId
 from st_export.observe.record import Recorder
 from st_export.run.groups import task_group
+from st_export.run.memory import settle_allocators
 from st_export.run.outcome import TenantOutcome, exit_code_of, outcome_of
 from st_export.run.pace import Pace
 from st_export.run.parts import RunParts
@@ -121,6 +122,7 @@ async def export(config: Config, request: ExportRequest, events: Events | None =
         StoreError, CheckpointUnreadable: the output cannot be used.
 
     """
+    settle_allocators()
     clock, events = clock or Clock(), events or Events()
     catalog = load_catalog(config.catalog)
     scope = scope_of(request, clock)

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from st_export.commit.sameness import Hashes
     from st_export.flow import RunId, TenantId
 
-PIECE_BYTES = 24 << 20
+PIECE_BYTES = 12 << 20
 """Both sides of a piece together; about thrice that is held while it is compared."""
 
 GUESSED_ROW_BYTES = 1_000
 """A row's size in memory where none was read."""
+
+SPREAD_BYTES = 8 << 20
+"""Rows are put together to this size before they are spread: a few rows a bucket would cost more in frames than in values."""
 
 MOST_BUCKETS = 1_024
 
@@ -96,7 +99,7 @@ def paired(
 
 
 def _spread(rows: Side, buckets: Buckets, hashes: Callable[[pa.RecordBatch], Hashes], pieces: int) -> None:
-    for batch in rows:
+    for batch in _together(rows):
         numbers = (hashes(batch) % np.uint64(pieces)).astype(np.int64)
         order = np.argsort(numbers, kind="stable")
         ordered = numbers[order]
@@ -104,6 +107,22 @@ def _spread(rows: Side, buckets: Buckets, hashes: Callable[[pa.RecordBatch], Has
         for start, end in pairwise([0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(ordered)]):
             if end > start:
                 buckets.append(int(ordered[start]), sorted_rows.slice(start, end - start))
+        del batch, sorted_rows  # before the next ones are put together
+
+
+def _together(rows: Side) -> Iterator[pa.RecordBatch]:
+    waiting: list[pa.RecordBatch] = []
+    held = 0
+    for batch in rows:
+        waiting.append(batch)
+        held += batch.nbytes
+        if held >= SPREAD_BYTES:
+            piece = waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+            waiting, held = [], 0
+            yield piece
+            del piece
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def _joined(rows: Side, schema: pa.Schema) -> pa.RecordBatch:

@@ -74,7 +74,7 @@ class WholeRead:
         """Yield what is to be written, in all columns. Blocking.
 
         Args:
-            read: all rows of the reading, in all columns, the rows of a key in the order they came.
+            read: all rows of the reading, in all columns; the rows of a key in one table, in the order they came.
             rows: how many.
             size: their bytes in memory.
             extent: what the reading covered.
@@ -86,12 +86,23 @@ class WholeRead:
         """
         columns = self._columns
         files = self._reader.files(columns.entity, columns.tenant, None)
+        if not files:
+            yield from self._first(read)
+            return
         total = rows + sum(file.rows for file in files)
-        relaxed = pa.schema([field.with_nullable(nullable=True) for field in columns.schema])
+        relaxed = _relaxed(columns.schema)
         sides = (batch for table in read for batch in table.to_batches()), lake_rows(self._reader, files, columns.schema)
         pieces = pieces_for(total, size, rows, self._piece_bytes)
         for new, lake in paired(*sides, (columns.schema, relaxed), self._key_hashes, pieces, self._make):
             yield from self._compared(new, lake, extent)
+
+    def _first(self, read: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Yield all rows but repeats: there is nothing to hold them against."""
+        nothing = pa.RecordBatch.from_pylist([], schema=_relaxed(self._columns.schema))
+        for table in read:
+            batches = table.to_batches()
+            if batches:
+                yield from self._compared(pa.concat_batches(batches), nothing, NOTHING)
 
     def _key_hashes(self, rows: pa.RecordBatch) -> np.ndarray:
         return row_hashes([rows.column(name) for name in self._columns.key], rows.num_rows)
@@ -217,6 +228,10 @@ def tombstones(rows: pa.RecordBatch, schema: pa.Schema, kept: tuple[str, ...], o
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _relaxed(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field.with_nullable(nullable=True) for field in schema])
 
 
 def _key_numbers(new: pa.RecordBatch, lake: pa.RecordBatch, key: tuple[str, ...]) -> np.ndarray:

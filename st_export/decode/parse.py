@@ -71,10 +71,10 @@ def normalise(body: bytes, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
 def read_envelope(body: bytes) -> Envelope:
     """Return what a page says about itself, and the byte offsets of its records.
 
-    The quick way parses the text before and after the array `data`, with a mark in its place, and makes sure by the brackets
-    that nothing is missing in between: any strict beginning of an object has more brackets opened than closed, so a body that
-    was cut off never passes. What the quick way does not understand is parsed whole. (Damage inside the records that leaves
-    the brackets balanced shows when they are decoded, as `Unreadable` too.)
+    The quick way parses the text before and after the array `data`, with a mark in its place, and makes sure that the array was
+    not cut off: its last record is parsed too, or, where that cannot be told from the rest, all brackets are counted. (A body
+    cut inside a record lacks that record's closing bracket.) What the quick way does not understand is parsed whole. What
+    passes here and is damaged all the same shows when the records are decoded, as `Unreadable` too.
 
     Source: the envelopes `{page, pageSize, hasMore, totalCount, data}`, `{hasMore, continueFrom, data}` and bare answers of the
     specs.
@@ -92,7 +92,7 @@ def read_envelope(body: bytes) -> Envelope:
             return quick
     elif body[start] == ord("["):
         end = len(body.rstrip())
-        if body[end - 1] == ord("]") and _is_balanced(body):
+        if body[end - 1] == ord("]") and _ends_whole(body, start + 1, end - 1):
             return Envelope(shape="array", records=(start, end))
     return _whole_envelope(body, start)
 
@@ -174,7 +174,7 @@ def _quick_envelope(body: bytes) -> Envelope | None:
         document = orjson.loads(body[: start + 1] + b'"' + _MARK.encode() + b'"' + body[close:])
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(document, dict) or document.get("data") != [_MARK] or not _is_balanced(body):
+    if not isinstance(document, dict) or document.get("data") != [_MARK] or not _ends_whole(body, start + 1, close):
         return None
     return _envelope(document, "array", (start, close + 1))
 
@@ -214,6 +214,22 @@ def _envelope(document: dict[str, Any], shape: Any, records: tuple[int, int]) ->
 def _field_names(fields: list[Any]) -> tuple[str, ...]:
     names = (field.get("name") if isinstance(field, dict) else field for field in fields)
     return tuple(name if isinstance(name, str) else "" for name in names)
+
+
+def _ends_whole(body: bytes, start: int, end: int) -> bool:
+    """Whether the last item of the array whose items lie at `[start, end)` is whole, by parsing it alone."""
+    lead = _lead_pattern(body, start) if end - start > _TAIL_BYTES else None
+    last = None
+    if lead is not None:
+        for last in lead.finditer(body, end - _TAIL_BYTES, end):
+            pass
+    if last is None:
+        return _is_balanced(body)
+    try:
+        orjson.loads(memoryview(body)[last.start("comma") + 1 : end])
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _is_balanced(body: bytes) -> bool:

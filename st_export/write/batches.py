@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 PART_BYTES = 16 << 20
 """What one unit holds in memory: more makes no faster files, and dozens of units are open at once."""
 
-SLICE_BYTES = 24 << 20
+SLICE_BYTES = 16 << 20
 """A slice in memory: large enough for good row groups, small enough to be held thrice (rows, sorted, compared)."""
 
 SPILL_BATCH_BYTES = 4 << 20
 """Rows are put together to batches of this size on their way to disk: pages of a few rows would cost more in frames."""
+
+SPREAD_BYTES = 8 << 20
+"""Rows that are spread over groups in one step."""
 
 SAMPLES = 50_000
 """Keys looked at to cut a large partition into ranges."""
@@ -157,6 +160,7 @@ class UnitRows:
                 yield from self._by_partition(table)
             finally:
                 self._budget.give(size)
+            del table  # before the next one is read
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield all rows as `slices` does, without their partitions. May be called again."""
@@ -236,7 +240,7 @@ class UnitRows:
         numbers = table.column(_PARTITION).to_numpy()
         table = table.drop_columns([_PARTITION])
         if (numbers == numbers[0]).all():
-            yield Slice(self._partitioning.text(int(numbers[0])), table.combine_chunks())
+            yield Slice(self._partitioning.text(int(numbers[0])), table)
             return
         order = np.argsort(numbers, kind="stable")
         ordered = numbers[order]
@@ -250,7 +254,7 @@ class UnitRows:
             plan.bounds[number] = self._bounds(spill, number, ranges)
         groups = Spill(self._spool, self._inner)
         try:
-            for piece in _pieces(spill.read(0), self._slice_bytes):
+            for piece in _pieces(spill.read(0), SPREAD_BYTES):
                 ids = plan.groups(piece, self._first_key)
                 order = np.argsort(ids, kind="stable")
                 ordered = ids[order]
@@ -328,8 +332,10 @@ def _pieces(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordB
         waiting.append(batch)
         held += batch.nbytes
         if held >= size:
-            yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+            piece = waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
             waiting, held = [], 0
+            yield piece
+            del piece
     if waiting:
         yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
 
