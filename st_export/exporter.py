@@ -21,6 +21,7 @@ from st_export.observe.record import Recorder
 from st_export.run.groups import task_group
 from st_export.run.memory import settle_allocators
 from st_export.run.outcome import TenantOutcome, exit_code_of, outcome_of
+from st_export.run.overrides import check_overrides, settle_layouts
 from st_export.run.pace import Pace
 from st_export.run.parts import RunParts
 from st_export.run.reports import report_entity
@@ -127,11 +128,14 @@ async def export(config: Config, request: ExportRequest, events: Events | None =
     catalog = load_catalog(config.catalog)
     scope = scope_of(request, clock)
     chosen, tenants = selection_of(config, catalog, request), tenants_of(config, request)
+    entities = [one.entity for one in chosen.entities]
+    check_overrides(config, catalog, entities)
     run = RunId(f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
     recorder = Recorder()
     events.listen(recorder)
     store = await open_lake(config.output.url, config.output.options, config.folder, writing=True)
     await store.probe()
+    await settle_layouts(store, config, entities)
     stop = Stop()
     rate = config.limits.requests_per_second
     ids = tuple(tenant.id for tenant in tenants)
