@@ -135,7 +135,7 @@ def lake_rows(reader: LakeReader, files: Sequence[LakeFile], schema: pa.Schema) 
             parquet = pq.ParquetFile(source)
             present = set(parquet.schema_arrow.names)
             names = [name for name in schema.names if name in present]
-            for batch in parquet.iter_batches(WHOLE_ROWS, columns=names, use_threads=False):
+            for batch in _batches(parquet, WHOLE_ROWS, names):
                 rows = aligned(batch, schema, misfits_as_null=True)
                 if rows is not None:
                     yield rows
@@ -143,7 +143,7 @@ def lake_rows(reader: LakeReader, files: Sequence[LakeFile], schema: pa.Schema) 
 
 def key_hashes(parquet: pq.ParquetFile, columns: RowColumns) -> Iterator[tuple[Hashes, Range]]:
     """Yield the hashes of a file's rows, tombstones left out, with the range of their modification times."""
-    for batch in parquet.iter_batches(KEY_ROWS, columns=_key_paths(columns), use_threads=False):
+    for batch in _batches(parquet, KEY_ROWS, _key_paths(columns)):
         rows = batch.filter(pc.invert(batch.column("_deleted")))
         if rows.num_rows:
             yield columns.hashes(rows), time_range(rows, columns)
@@ -237,6 +237,12 @@ def held_in_file(reader: LakeReader, path: str, sought: Sought, wanted: Hashes, 
                 hit = np.flatnonzero(np.isin(hashes, wanted))
                 if len(hit):
                     sought.compare(rows.take(pa.array(hit)), hashes[hit])
+
+
+def _batches(parquet: pq.ParquetFile, rows: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file, row group by row group: over all at once the reader's memory grows with the file."""
+    for group in range(parquet.num_row_groups):
+        yield from parquet.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
 
 
 def _key_paths(columns: RowColumns) -> list[str]:

@@ -36,12 +36,13 @@ _NEVER = -(1 << 62)
 class Extent:
     """What a reading has covered, so that what it does not show is gone.
 
-    `everything`: all of the entity. Else only the children of `parents`, values of `_parent_id` (none: a key may always be
-    elsewhere, nothing is gone).
+    `everything`: all of the entity. Else only the children of `parents`, values of `column` (none: a key may always be
+    elsewhere, nothing is gone); of a column of lists, such as `_parent_ids`, they are texts with `/` between the items.
     """
 
     everything: bool
     parents: frozenset[int] | frozenset[str] = frozenset()
+    column: str = "_parent_id"
 
 
 EVERYTHING = Extent(everything=True)
@@ -165,9 +166,11 @@ class WholeRead:
     def _covered(self, rows: pa.RecordBatch, extent: Extent) -> Mask:
         if extent.everything:
             return np.ones(rows.num_rows, dtype=bool)
-        if not extent.parents or "_parent_id" not in rows.schema.names:
+        if not extent.parents or extent.column not in rows.schema.names:
             return np.zeros(rows.num_rows, dtype=bool)
-        parents = rows.column("_parent_id")
+        parents = rows.column(extent.column)
+        if pa.types.is_list(parents.type):
+            parents = pc.binary_join(parents, "/")
         mask: Mask = pc.is_in(parents, value_set=pa.array(list(extent.parents), parents.type)).to_numpy(zero_copy_only=False)
         return mask
 

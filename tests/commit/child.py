@@ -32,7 +32,8 @@ class KillAt:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def main(url: str, options: str, base: str, role: str, step: str = "", number: str = "1") -> None:
+async def main(*arguments: str) -> None:
+    url, options, base, role, step, number = (*arguments, "", "1")[:6] if len(arguments) == 4 else arguments
     store = await open_lake(url, json.loads(options), Path(base), writing=True)
     lock = Lock(store, TENANT, f"run-{os.getpid()}", Clock(), Events())
     async with anyio.create_task_group() as tasks, lock.held(tasks):

@@ -86,10 +86,15 @@ DAMAGED = [
     b'{"version": true, "tenant": 1001, "entities": {}, "notes": {}}',
     b'{"version": 1, "tenant": 1002, "entities": {}, "notes": {}}',
     b'{"version": 1, "tenant": 1001, "notes": {}}',
-    b'{"version": 1, "tenant": 1001, "entities": {"a": {"run": {"epoch": "1", "ordinal": 1, "saved_at": "2026-11-23T00:00:00Z"}}}, "notes": {}}',
-    b'{"version": 1, "tenant": 1001, "entities": {"a": {"run": {"epoch": 1, "ordinal": -1, "saved_at": "2026-11-23T00:00:00Z"}}}, "notes": {}}',
-    b'{"version": 1, "tenant": 1001, "entities": {"a": {"run": {"epoch": 1, "ordinal": 1, "saved_at": "soon"}}}, "notes": {}}',
-    b'{"version": 1, "tenant": 1001, "entities": {"a": {"run": {"epoch": 1, "ordinal": 1}}}, "notes": {}}',
+    *(
+        b'{"version": 1, "tenant": 1001, "entities": {"a": {"run": %s}}, "notes": {}}' % standing
+        for standing in (
+            b'{"epoch": "1", "ordinal": 1, "saved_at": "2026-11-23T00:00:00Z"}',
+            b'{"epoch": 1, "ordinal": -1, "saved_at": "2026-11-23T00:00:00Z"}',
+            b'{"epoch": 1, "ordinal": 1, "saved_at": "soon"}',
+            b'{"epoch": 1, "ordinal": 1}',
+        )
+    ),
 ]
 
 
@@ -160,9 +165,9 @@ async def test_saves_side_by_side_share_their_writes(store: Store) -> None:
         writes.append(data)
         return await create(path, data)
 
-    async def counted_replace(path: str, data: bytes, tag: str) -> str:
+    async def counted_replace(path: str, data: bytes, expected_tag: str) -> str:
         writes.append(data)
-        return await replace_if(path, data, tag)
+        return await replace_if(path, data, expected_tag)
 
     store.create, store.replace_if = counted_create, counted_replace  # type: ignore[method-assign]
 

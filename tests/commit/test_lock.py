@@ -1,5 +1,7 @@
 """One run at a time holds a tenant; a dead one's lock does not block; who loses it stops."""
 
+# ruff: noqa: ASYNC110, ASYNC220 -- a test may block, and waits for other processes by looking
+
 from __future__ import annotations
 
 import subprocess

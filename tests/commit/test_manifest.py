@@ -103,5 +103,5 @@ async def test_a_damaged_or_newer_manifest_is_an_error(store: Store, data: bytes
     manifests = Manifests(store, TENANT)
     path = await manifests.add(manifest(1))
     await store.write(path, data)
-    with pytest.raises(CheckpointUnreadable, match="00000001-run-0001-a.json"):
+    with pytest.raises(CheckpointUnreadable, match=r"00000001-run-0001-a\.json"):
         await manifests.totals("jpm.jobs")

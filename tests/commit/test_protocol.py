@@ -1,5 +1,7 @@
 """A commit goes by its steps, and ends as done, refused or unknown."""
 
+# ruff: noqa: ASYNC240 -- a test may block, and waits for other processes by looking
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -120,7 +122,7 @@ async def test_a_torn_local_file_is_refused_and_nothing_stays(store: Store, harm
     brought = work(store, unit("a"))
     local = Path(str(brought.files[1].local))
     local.write_bytes(b"torn") if harm == "shorter" else local.unlink()
-    with pytest.raises(CommitRefused, match="bytes instead of|no local file"):
+    with pytest.raises(CommitRefused, match=r"bytes instead of|no local file"):
         await run.committer.commit(brought, to_token("t1"))
     assert [entry.path async for entry in store.list("")] == []
     assert [local for local in store.spool.iterdir() if local.name != ".alive"] == []

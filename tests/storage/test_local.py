@@ -1,5 +1,7 @@
 """What a folder says when it cannot be used, and what it leaves behind: nothing."""
 
+# ruff: noqa: ASYNC240 -- a test may block, and waits for other processes by looking
+
 from __future__ import annotations
 
 import os
@@ -111,6 +113,7 @@ def test_the_spool_of_a_dead_process_is_swept_and_of_a_living_one_kept(tmp_path:
 
 
 def test_the_spool_goes_with_its_process(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from st_export.storage.spool import Spool; s = Spool(pathlib.Path(sys.argv[1])); s.temporary().write_bytes(b'x')"
+    code = "import sys, pathlib; from st_export.storage.spool import Spool;"
+    code += "spool = Spool(pathlib.Path(sys.argv[1])); spool.temporary().write_bytes(b'x')"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True)
     assert [path.name for path in tmp_path.iterdir()] == [".guard"]

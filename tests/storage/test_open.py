@@ -1,5 +1,7 @@
 """What a URL means, and what is refused before anything is written."""
 
+# ruff: noqa: ASYNC240 -- a test may block, and waits for other processes by looking
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
