@@ -148,7 +148,8 @@ class ParquetFiles:
         part = self._parts.get(partition, 0)
         self._parts[partition] = part + 1
         dictionary = () if is_small else _dictionary_columns(self.schema, _plain_columns(self.schema, self._order))
-        return _OpenFile(self._place.path(partition, part), partition, self.schema, self._order, dictionary, self._format, self._spool)
+        path = self._place.path(partition, part)
+        return _OpenFile(path, partition, self.schema, self._order, dictionary=dictionary, file_format=self._format, spool=self._spool)
 
     def _close(self) -> None:
         if self._open is None:
@@ -169,6 +170,7 @@ class _OpenFile:
         partition: str | None,
         schema: pa.Schema,
         order: tuple[str, ...],
+        *,
         dictionary: tuple[str, ...],
         file_format: FileFormat,
         spool: Path,

@@ -1,0 +1,1 @@
+"""The lake as it lies there: verify, compact, query, views, description."""
