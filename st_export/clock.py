@@ -28,10 +28,13 @@ class ServiceClock:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offset = timedelta(0)
+        self.is_known = False
+        """Whether any answer has told the time."""
 
     def learn(self, service_time: datetime) -> None:
         """Take the time that an answer bears (its `Date` header, whole seconds) as the service's now."""
         self._offset = service_time - self._clock.now()
+        self.is_known = True
 
     def now(self) -> datetime:
         """Return the service's time, aware UTC, rounded down to whole seconds: never later than the service itself means."""

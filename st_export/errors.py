@@ -6,6 +6,7 @@
     ├── TenantRefused          3   credentials, app key or tenant refused: mend the credentials
     ├── EntityRefused          4   403 or 404 for one entity: skipped or failed by the contract's rule
     ├── EntityFailed           4   one entity cannot go on; the others do
+    │   ├── ParentsUnknown         nobody says which parents a child has: skipped where only a wildcard selected it
     │   ├── RequestRejected        400, 409: the request itself is wrong for the service, never retried
     │   ├── PageUnreadable         a page that stays undecodable after the retries; carries the raw body
     │   └── PageTimedOut           the service or a gateway gave up on a page: ask for a smaller one
@@ -86,6 +87,10 @@ class EntityFailed(StExportError):
     """One entity cannot go on; what it had committed stays, the others finish."""
 
     exit_code = 4
+
+
+class ParentsUnknown(EntityFailed):
+    """Which parents a child has can be read nowhere: no list shows them and the configuration names none."""
 
 
 class RequestRejected(EntityFailed):

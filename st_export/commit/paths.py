@@ -78,8 +78,11 @@ def data_folder(entity: str, tenant: int) -> str:
 
 
 def unit_of(path: str) -> str | None:
-    """Return the name of the unit that a data file belongs to, None where the name is none of ours."""
-    match = _DATA_FILE.fullmatch(path.rpartition("/")[2])
+    """Return the name of the unit that a data file belongs to, None where the name is none of ours.
+
+    A binary has words of its own before the unit's name, which end with `~`.
+    """
+    match = _DATA_FILE.fullmatch(path.rpartition("/")[2].rpartition("~")[2])
     return match["unit"] if match else None
 
 

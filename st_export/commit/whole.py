@@ -242,6 +242,8 @@ def _key_numbers(new: pa.RecordBatch, lake: pa.RecordBatch, key: tuple[str, ...]
     numbers = np.zeros(new.num_rows + lake.num_rows, dtype=np.int64)
     for name in key:
         values = pa.chunked_array([new.column(name), lake.column(name)]).combine_chunks()
+        if pa.types.is_list(values.type):  # `_parent_ids`
+            values = pc.binary_join(values, "/")
         codes = values.dictionary_encode(null_encoding="encode").indices.to_numpy(zero_copy_only=False).astype(np.int64)
         combined = numbers * (int(codes.max(initial=0)) + 1) + codes
         numbers = np.unique(combined, return_inverse=True)[1].reshape(-1)

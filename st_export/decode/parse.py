@@ -11,6 +11,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import orjson
 
 from st_export.decode.text import Unreadable, loads
@@ -221,10 +222,10 @@ def _ends_whole(body: bytes, start: int, end: int) -> bool:
     lead = _lead_pattern(body, start) if end - start > _TAIL_BYTES else None
     last = None
     if lead is not None:
-        for last in lead.finditer(body, end - _TAIL_BYTES, end):
-            pass
+        for found in lead.finditer(body, end - _TAIL_BYTES, end):
+            last = found
     if last is None:
-        return _is_balanced(body)
+        return _is_balanced(body[start:end])
     try:
         orjson.loads(memoryview(body)[last.start("comma") + 1 : end])
     except orjson.JSONDecodeError:
@@ -233,7 +234,10 @@ def _ends_whole(body: bytes, start: int, end: int) -> bool:
 
 
 def _is_balanced(body: bytes) -> bool:
-    """Whether brackets and quotes are closed at the end, those inside strings not counted."""
+    """Whether brackets and quotes are closed at the end and never more are closed than opened, those inside strings not counted.
+
+    More are closed where what follows the array holds an array too: `…}],"hasMore":true,"fields":[`.
+    """
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     # Two quotes side by side are taken away wherever they stand: no other character changes sides by that.
@@ -241,7 +245,11 @@ def _is_balanced(body: bytes) -> bool:
         body[at : at + _BLOCK_BYTES].translate(None, _NOT_STRUCTURE).replace(b'""', b"") for at in range(0, len(body), _BLOCK_BYTES)
     )
     kept = _STRING.sub(b"", kept)
-    return b'"' not in kept and kept.count(b"{") == kept.count(b"}") and kept.count(b"[") == kept.count(b"]")
+    if b'"' in kept or kept.count(b"{") != kept.count(b"}") or kept.count(b"[") != kept.count(b"]"):
+        return False
+    marks = np.frombuffer(kept, dtype=np.uint8)
+    # `{` and `[` have the second bit from below set where `}` and `]` have not: 0x7b, 0x5b against 0x7d, 0x5d.
+    return not len(marks) or int(np.cumsum(np.where(marks & 2, 1, -1), dtype=np.int64).min()) >= 0
 
 
 def _lead_pattern(body: bytes, start: int) -> re.Pattern[bytes] | None:

@@ -29,6 +29,8 @@ from st_export.fetch.session import require_https
 from st_export.fetch.token import stripped
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import aiohttp
     from pydantic import SecretStr
 
@@ -142,6 +144,10 @@ class Client:
 
         call = self._call(request, max_in_flight, gate)
         return await self._repeat(call, lambda attempt: self._open(request, attempt), read)
+
+    async def authorize(self) -> None:
+        """Fetch the tenant's token where there is none that is good. Raises `TenantRefused`, `ServiceUnavailable`."""
+        await self._access.token.header()
 
     async def download(self, request: Request, sink: Sink, *, max_in_flight: int | None = None) -> Download:
         """Stream a binary into a sink; redirects to another origin lose both secrets. Errors as of `send`.
@@ -295,6 +301,9 @@ class Client:
         kind = kind_of(status)
         if kind == "unauthorized" and is_ours:
             return self._unauthorized(call, refusal, attempt)
+        if kind not in ("throttled", "status") and response.url.origin() != self._origin:
+            text = f"{call.request.describe()} leads to another server, which answered {status}: {refusal.text()}"
+            return RequestRejected(text, status=status, tenant=self._tenant, entity=str(call.request.entity))
         if kind not in ("throttled", "status"):
             return error_of(refusal, call.request, self._tenant)
         asked = asked_wait(headers.get("Retry-After"), headers.get("Date"), refusal.title, self._service_clock.now())
@@ -382,6 +391,12 @@ class Client:
 
     def _secrets(self) -> tuple[str, ...]:
         return (*self._access.token.secrets(), self._app_key)
+
+    async def service_time(self) -> datetime:
+        """Return the service's time; before the API's first answer, by what the token's answer told (errors as of the token)."""
+        if not self._service_clock.is_known:
+            await self._access.token.header()
+        return self._service_clock.now()
 
     def _learn_time(self, response: aiohttp.ClientResponse) -> None:
         if response.status < 500 and response.url.origin() == self._origin and (moment := http_moment(response.headers.get("Date"))):

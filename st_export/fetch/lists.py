@@ -89,10 +89,10 @@ async def walk_forward(source: Source, call: ListCall, size: PageSize, emit: Emi
             page = await page_at(source, call, size, offset)
         fingerprint = hashlib.sha256(memoryview(page.body)[slice(*page.envelope.records)]).digest()
         honour_clamp(page, size)
-        has_more = _has_more(page, size, repeated=fingerprint == previous)
+        goes_on = has_more(page, size) and (page.envelope.has_more is not None or fingerprint != previous)
         await emit(page)
         offset += size.rows
-        if not has_more:
+        if not goes_on:
             return
         if offset > DEEPEST_ROW:
             raise EntityFailed(f"the list goes on behind row {DEEPEST_ROW:,}", tenant=source.tenant, entity=call.entity.name)
@@ -155,11 +155,11 @@ def honour_clamp(page: Page, size: PageSize) -> None:
         size.rows = page.envelope.page_size or size.rows
 
 
-def _has_more(page: Page, size: PageSize, *, repeated: bool) -> bool:
-    """Whether another page follows; where the answer does not say, until one is short or comes again."""
+def has_more(page: Page, size: PageSize) -> bool:
+    """Whether another page follows; where the answer does not say, until one is short."""
     if page.envelope.has_more is not None:
         return page.envelope.has_more
-    if page.envelope.shape != "array" or repeated or not any(name == "page" for name, _ in page.request.query):
+    if page.envelope.shape != "array" or not any(name == "page" for name, _ in page.request.query):
         return False
     start, end = page.envelope.records
     found = orjson.loads(memoryview(page.body)[start:end])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 from yarl import URL
 
+from st_export.config.redaction import forms_of
 from st_export.errors import EntityFailed, EntityRefused, RequestRejected, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -57,18 +58,16 @@ class Refusal:
 
 
 def scrubbed(text: str, secrets: Iterable[str]) -> str:
-    """Return the text without the secrets that the service may have echoed."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
+    """Return the text without the secrets that the service may have echoed, in whatever form."""
+    for form in forms_of(tuple(secrets)):
+        text = text.replace(form, "***")
     return text
 
 
 def scrubbed_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
-    """Return a body without the secrets that the service may have echoed."""
-    for secret in secrets:
-        if secret:
-            body = body.replace(secret.encode(), b"***")
+    """Return a body without the secrets that the service may have echoed, in whatever form."""
+    for form in forms_of(tuple(secrets)):
+        body = body.replace(form.encode(), b"***")
     return body
 
 

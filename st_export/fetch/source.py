@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from st_export.clock import Clock, ServiceClock
     from st_export.events import Events
+    from st_export.fetch.answer import Download, Sink
     from st_export.fetch.client import Client
     from st_export.fetch.limiter import ReportGate
 
@@ -61,9 +62,21 @@ class Source:
         self._in_flight = in_flight
         self._page_bytes: dict[EntityName, int] = {}
 
+    def has_answered(self, entity: EntityName) -> bool:
+        """Whether the service has answered any request of an entity well."""
+        return entity in self._page_bytes
+
+    async def service_time(self) -> datetime:
+        """Return the service's time, learnt from an answer; errors as of the token."""
+        return await self._client.service_time()
+
     def service_now(self) -> datetime:
-        """Return the service's time."""
+        """Return the service's time as far as it is known; the machine's before the first answer."""
         return self._service_clock.now()
+
+    async def authorize(self) -> None:
+        """Fetch the tenant's token where there is none that is good. Raises `TenantRefused`, `ServiceUnavailable`."""
+        await self._client.authorize()
 
     async def page(self, request: Request, constants: Mapping[str, Json] | None = None, *, gate: ReportGate | None = None) -> Page:
         """Fetch one page.
@@ -93,6 +106,10 @@ class Source:
     async def release(self, page: Page) -> None:
         """Give a page's bytes back to the budget."""
         await self._budget.settle(len(page.body), 0)
+
+    async def download(self, request: Request, sink: Sink) -> Download:
+        """Stream a binary into a sink. Errors as of `page`."""
+        return await self._client.download(request, sink, max_in_flight=self._in_flight(request.entity))
 
     async def count(self, request: Request) -> int | None:
         """Return the total that an answer tells, without keeping the page; None where it tells none."""

@@ -20,7 +20,7 @@ from st_export.events import Events, TokenRenewed, Waiting
 from st_export.fetch.body import BodyUnreadable, chunks_of, plain_bytes
 from st_export.fetch.limiter import NOTABLE_WAIT_SECONDS
 from st_export.fetch.refusal import kind_of, read_refusal
-from st_export.fetch.retry import CallFailed, RetryPolicy, Tries, asked_wait
+from st_export.fetch.retry import CallFailed, RetryPolicy, Tries, asked_wait, http_moment
 from st_export.fetch.session import require_https
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from yarl import URL
 
-    from st_export.clock import Clock
+    from st_export.clock import Clock, ServiceClock
     from st_export.fetch.session import Session
     from st_export.flow import Json
 
@@ -87,6 +87,7 @@ class TokenOwner:
         events: where `TokenRenewed` and `Waiting` go.
         clock: gives the monotonic seconds.
         policy: how patient it is.
+        service_clock: learns the service's time from the first token's answer, which comes before all others.
 
     Raises:
         ConfigError: the endpoint is neither https nor on loopback.
@@ -104,6 +105,7 @@ class TokenOwner:
         events: Events,
         clock: Clock,
         policy: TokenPolicy | None = None,
+        service_clock: ServiceClock | None = None,
     ) -> None:
         self._session = session
         self._tenant = tenant
@@ -113,6 +115,7 @@ class TokenOwner:
         self._events = events
         self._clock = clock
         self._policy = policy or TokenPolicy()
+        self._service_clock = service_clock
         self._lock = anyio.Lock()
         self._token: Token | None = None
         self._error: StExportError | None = None
@@ -217,9 +220,15 @@ class TokenOwner:
         with anyio.CancelScope(deadline=anyio.current_time() + REQUEST_SECONDS):
             response = await self._session.request("POST", self._url, headers=headers, body=urlencode(form).encode())
             self._was_reached = True
+            self._learn_time(response)
             async with response:
                 return await self._read(response, asked_at)
         raise CallFailed("timeout", f"the token endpoint did not answer within {REQUEST_SECONDS:.0f} seconds")
+
+    def _learn_time(self, response: aiohttp.ClientResponse) -> None:
+        moment = http_moment(response.headers.get("Date")) if response.status < 500 else None
+        if moment is not None and self._service_clock is not None and not self._service_clock.is_known:
+            self._service_clock.learn(moment)
 
     async def _read(self, response: aiohttp.ClientResponse, asked_at: float) -> Token:
         try:

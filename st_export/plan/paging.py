@@ -1,25 +1,25 @@
 """Which walk over the pages of a list loses no row while records change under it.
 
-Pages are offsets: page `k` of size `s` holds the rows `(k-1)s … ks-1` of the set as it is when the page is asked. A row is lost
-when the set shrinks in front of the reader, because later rows then move up over the border of a page that was read.
-What can change is an edit (`modifiedOn` moves to now), a newcomer (highest id), a deactivation, and, rarely, a true deletion.
+Pages are offsets: page `k` of size `s` holds the rows `(k-1)s … ks-1` of the set as it is when the page is asked. What can change
+meanwhile is an edit (`modifiedOn` moves to now), a newcomer (highest id, `modifiedOn` now), a deactivation, and a true deletion.
+A row is lost where another row leaves or enters in front of it and it crosses, between two requests, from the pages still to be read
+to those that have been read. So inside a walk a request starts only when the one before has been answered, and:
 
-- **forward** — an open window `[a, ∞)` of `modifiedOn`, sorted by id, read from the first page to the last. An edited row stays in
-  the window and keeps its id, so its place does not move; an old row that enters by an edit, and a newcomer, push later
-  rows back. Rows come twice at worst, none is skipped. A request starts only when the one before has been answered:
-  asked side by side, page `k+1` could be answered before page `k`, and a row that moved back between the two would be in neither.
-- **backward** — a closed window `[a, b)` with `b` in the past, sorted by id, read from the last page to the first, one request after
-  the other. Nothing can enter: an edit sets `modifiedOn` to now. An edited row leaves, and rows behind it move up, to pages with
-  smaller numbers, which are still to be read. Rows come twice at worst. The row that left stands in the **tail**, an open window
-  from the run's start that is read forward when all closed windows are done: the record is there at its newer version.
-- **counted** — no sort by id is offered, so places may change at will. The whole set is read, and the distinct keys are held against the
-  total at the first page and a fresh one at the last: all three equal, or the set is read again. A set that fits one page needs no
-  count: one answer is one moment.
+- **one page** — a set that fits one page is one answer of one moment. Nothing can be lost, whatever its order.
+- **backward** — a set that nothing can enter but at its end, sorted by id, read from the last page to the first. That is a closed
+  window `[a, b)` of `modifiedOn` with `b` in the past: an edit sets `modifiedOn` to now, so rows only leave. And it is a whole list
+  without a filter: edits move nothing, newcomers stand at the end. What leaves, by an edit or a deletion, lets the rows behind it
+  move up, to pages with smaller numbers, which are still to be read. Rows come twice at worst. What left a window by an edit, and the
+  newcomers, stand in the **tail**: the open window from the run's start, read when all closed windows are done.
+- **both ways** — a tail of more than one page, sorted by id. Old rows enter it by an edit, in the midst: forward they push others
+  back, which come twice. A deletion lets others move up, which loses one forward and none backward. It is read forward, then
+  backward: only a row that was at a border in both walks, at the moments of opposite changes, could be missed.
+- **counted** — no sort by id is offered, so places may change at will. With a filter by time it is cut into closed windows of one
+  page each. Where that cannot be done, all of it is read, and the distinct keys are held against the total at the first page and a
+  fresh one behind the last: all three equal, or the set is read again.
 - **single** — no paging at all.
 
-All walks ask `active=Any` or its variant, so that deactivation never takes a row out of the set. A true deletion under a forward
-walk shifts rows as an edit does in a closed window; where the list tells a total, the walk compares what it saw with it and
-reads again on a difference.
+All walks ask `active=Any` or its variant, so that deactivation never takes a row out of the set.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from st_export.catalog.entity import Entity
     from st_export.flow import Window
 
-Walk = Literal["forward", "backward", "counted", "single"]
+Walk = Literal["single", "counted", "backward", "both ways"]
 
 WINDOW_PAGES = 8
 """A closed window is cut in time until it has at most so many pages, or lies within one day."""
@@ -41,26 +41,26 @@ DEEPEST_PAGES = 200
 
 
 def walk_for(entity: Entity, window: Window | None) -> Walk:
-    """Return the walk that is sound for a list in a window; `window` None reads all of it."""
+    """Return the walk that is sound for a set of more than one page; `window` None reads all of the list."""
     paging = entity.paging
     if paging is None or not paging.has_page:
         return "single"
-    if paging.sort is None:
+    if paging.sort is None or not paging.has_total:
         return "counted"
-    if window is not None and window.end is not None:
-        return "backward"
-    return "forward"
+    return "backward" if window is None or window.end is not None else "both ways"
 
 
-def fits_one_walk(total: int | None, page_size: int, window: Window | None = None) -> bool:
+def fits_one_walk(total: int | None, page_size: int, window: Window | None = None, *, is_sorted: bool = True) -> bool:
     """Whether a set of `total` rows should be read in one walk instead of being cut in time.
 
-    An unknown total does not: it is cut if it can be. A window within one day is only cut when it is very deep, so that the day
-    stays in one file.
+    An unknown total does not: it is cut if it can be. Without a sort only one page is sound. A window within one day is only cut when
+    it is very deep, so that the day stays in one file.
     """
     if total is None:
         return False
     pages = -(-total // page_size)
+    if not is_sorted:
+        return pages <= 1
     if pages <= WINDOW_PAGES:
         return True
     within_a_day = window is not None and window.end is not None and window.end - window.start <= timedelta(days=1)

@@ -11,8 +11,9 @@ night asks these two hours again, and the repeats are dropped."""
 TOKEN_OVERLAP = timedelta(days=1)
 """How far a feed goes back behind its watermark when the service no longer takes its token."""
 
-TAIL_OVERLAP = timedelta(seconds=5)
-"""How far the tail behind closed windows starts before the run's start: the service's clock is known to a second or two."""
+TAIL_OVERLAP = timedelta(minutes=15)
+"""How far the tail behind closed windows starts before the run's start. Closed windows must lie in the past by the clock that stamps
+the records; what we know is the `Date` of answers, which a gateway writes, and which may be minutes off."""
 
 
 def mark_after(started: datetime) -> datetime:

@@ -42,7 +42,7 @@ class Changes:
             return known[where]
         return known[name_of(where)]
 
-    def add(  # noqa: PLR0913 - all by keyword, each a fact of the record
+    def add(
         self, where: str, fields: Mapping[str, Any] | None = None, *, tenant: int | None = None, record_id: int | str | None = None,
         parent: str | int | None = None, modified_on: datetime | None = None, created_on: datetime | None = None,
         at: datetime | None = None, active: bool = True, whole: bool = False,

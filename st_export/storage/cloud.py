@@ -40,6 +40,7 @@ ATTEMPTS = 5
 """How often a conditional write is sent; with the pauses about 3 s."""
 
 PAUSE_SECONDS = 0.2
+EXISTS_SECONDS = 30.0
 LIST_CHUNK = 1000
 
 
@@ -81,22 +82,17 @@ class CloudStore:
 
     async def exists(self, path: str) -> bool:
         """Return whether an object is at the path; gives up after a few seconds, so that a wrong address shows soon."""
-        attempt = 0
-        while True:
-            try:
-                async with self._requests:
-                    with border(self._place(path)):
-                        await self._once.head_async(path)
-            except Missing:
-                await self._check_bucket()  # an answer to HEAD has no body that would tell a missing bucket from a missing object
-                return False
-            except Passing:
-                if attempt + 1 == ATTEMPTS:
-                    raise
-                await anyio.sleep(PAUSE_SECONDS * 2**attempt)
-                attempt += 1
-            else:
-                return True
+        try:
+            with anyio.fail_after(EXISTS_SECONDS):
+                for attempt in range(ATTEMPTS - 1):
+                    try:
+                        return await self._is_there(path)
+                    except Passing:
+                        await anyio.sleep(PAUSE_SECONDS * 2**attempt)
+                return await self._is_there(path)
+        except TimeoutError as error:
+            text = f"{self._place(path)}: the object store did not answer for {EXISTS_SECONDS:.0f} s"
+            raise Passing(text, hint="check output.options.endpoint, the network and the proxy") from error
 
     async def write(self, path: str, data: bytes) -> str:
         """Replace the content and return its tag. Raises `OutcomeUnknown`."""
@@ -198,6 +194,16 @@ class CloudStore:
             )
         finally:
             await self.delete(path)
+
+    async def _is_there(self, path: str) -> bool:
+        try:
+            async with self._requests:
+                with border(self._place(path)):
+                    await self._once.head_async(path)
+        except Missing:
+            await self._check_bucket()  # an answer to HEAD has no body that would tell a missing bucket from a missing object
+            return False
+        return True
 
     async def _put_once(self, path: str, data: bytes, mode: str | dict[str, str]) -> str:
         async with self._requests:

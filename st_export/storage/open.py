@@ -131,4 +131,4 @@ def _folder(url: str, base: Path) -> Path:
 
 
 def _machine_spool() -> Spool:
-    return Spool(Path(tempfile.gettempdir()) / f"st-export-{os.getuid()}")
+    return Spool(Path(tempfile.gettempdir()) / f"st-export-{os.getuid()}", private=True)

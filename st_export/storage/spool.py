@@ -7,10 +7,12 @@ out what the files are for.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
 import shutil
+import stat
 import threading
 import weakref
 from contextlib import contextmanager, suppress
@@ -25,10 +27,14 @@ _GUARD = ".guard"
 
 
 class Spool:
-    """One process's folder below `parent`, made on first use; `OSError` passes to the store that asks."""
+    """One process's folder below `parent`, made on first use; `OSError` passes to the store that asks.
 
-    def __init__(self, parent: Path) -> None:
+    `private`: the parent lies where other users may write, so nobody else may enter it, and another user's is refused.
+    """
+
+    def __init__(self, parent: Path, *, private: bool = False) -> None:
         self._parent = parent
+        self._private = private
         self._folder: Path | None = None
         self._making = threading.Lock()
 
@@ -49,13 +55,22 @@ class Spool:
 
         Not to be entered twice by one thread: have a temporary file ready before.
         """
-        self._parent.mkdir(parents=True, exist_ok=True)
+        self._parent.mkdir(mode=0o700 if self._private else 0o777, parents=True, exist_ok=True)
+        if self._private:
+            self._require_ours()
         guard = os.open(self._parent / _GUARD, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(guard, fcntl.LOCK_EX)
             yield
         finally:
             os.close(guard)
+
+    def _require_ours(self) -> None:
+        found = self._parent.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise PermissionError(errno.EPERM, "the temporary folder belongs to somebody else", str(self._parent))
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            self._parent.chmod(0o700)
 
     def _make(self) -> Path:
         with self.guarded():
