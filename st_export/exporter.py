@@ -17,13 +17,15 @@ from st_export.errors import ConfigError, StExportError
 from st_export.events import Events, Noted, RunFinished, RunStarted
 from st_export.fetch.session import Session
 from st_export.flow import RunId
+from st_export.lake.shapes import shapes
 from st_export.observe.record import Recorder
 from st_export.run.groups import task_group
 from st_export.run.memory import settle_allocators
-from st_export.run.outcome import TenantOutcome, exit_code_of, outcome_of
+from st_export.run.outcome import EXIT_PARTIAL, TenantOutcome, exit_code_of, outcome_of
 from st_export.run.overrides import check_overrides, settle_layouts
 from st_export.run.pace import Pace
 from st_export.run.parts import RunParts
+from st_export.run.refusals import blame
 from st_export.run.reports import report_entity
 from st_export.run.scope import NIGHTLY, Scope, backfill_scope
 from st_export.run.shared import Shared
@@ -97,22 +99,23 @@ def tenants_of(config: Config, request: ExportRequest) -> list[Tenant]:
     return [tenant for tenant in config.tenants if not request.tenants or tenant.id in request.tenants]
 
 
-def scope_of(request: ExportRequest, clock: Clock) -> Scope:
-    """Return the checkpoint scope of a command.
+def scope_of(request: ExportRequest, clock: Clock, feed_split: int | None = None) -> Scope:
+    """Return the checkpoint scope of a command; `feed_split` is the configuration's.
 
     Raises:
         ConfigError: a backfill's window is empty or begins in the future.
 
     """
+    full_children, split = request.full_children, request.split or feed_split
     if request.command != "backfill":
-        return Scope(NIGHTLY, full_children=request.full_children)
+        return Scope(NIGHTLY, full_children=full_children, split=split)
     if request.backfill_from is None:
         raise ConfigError("a backfill needs `--from`", hint="for example `st-export backfill --from 2024-01-01`")
     if request.backfill_to is not None and request.backfill_to <= request.backfill_from:
         raise ConfigError("`--to` must be after `--from`", hint="`--to` is not part of the window: [from, to)")
     if request.backfill_from >= clock.now():
         raise ConfigError("`--from` lies in the future", hint="give a date in the past")
-    return replace(backfill_scope(request.backfill_from, request.backfill_to), full_children=request.full_children)
+    return replace(backfill_scope(request.backfill_from, request.backfill_to), full_children=full_children, split=split)
 
 
 async def export(config: Config, request: ExportRequest, events: Events | None = None, *, clock: Clock | None = None) -> dict[str, Any]:
@@ -126,7 +129,7 @@ async def export(config: Config, request: ExportRequest, events: Events | None =
     settle_allocators()
     clock, events = clock or Clock(), events or Events()
     catalog = load_catalog(config.catalog)
-    scope = scope_of(request, clock)
+    scope = scope_of(request, clock, config.feed_split)
     chosen, tenants = selection_of(config, catalog, request), tenants_of(config, request)
     entities = [one.entity for one in chosen.entities]
     check_overrides(config, catalog, entities)
@@ -158,7 +161,7 @@ async def export(config: Config, request: ExportRequest, events: Events | None =
         shared = Shared(config.decode_workers)
         parts = RunParts(config, catalog, run, session, shared, store, events, clock, stop, Pace(clock))
         await _under_watch(stop, request.stop_after_seconds, lambda: run_all(parts))
-    return await _finish(_Ended(run, store, events, clock, stop, recorder), request, outcomes)
+    return await _finish(config, _Ended(run, store, events, clock, stop, recorder), request, outcomes)
 
 
 async def _under_watch(stop: Stop, stop_after_seconds: float | None, work: Callable[[], Awaitable[None]]) -> None:
@@ -179,21 +182,35 @@ async def _stop_after(stop: Stop, seconds: float, scope: anyio.CancelScope) -> N
     scope.cancel()
 
 
-async def _finish(ended: _Ended, request: ExportRequest, outcomes: list[TenantOutcome]) -> dict[str, Any]:
+async def _finish(config: Config, ended: _Ended, request: ExportRequest, outcomes: list[TenantOutcome]) -> dict[str, Any]:
     """Tell the run's end and leave its summary in the lake; where that cannot be written, the run was still what it was."""
     events, clock, stop = ended.events, ended.clock, ended.stop
     exit_code = stop.exit_code if stop.exit_code is not None else exit_code_of(outcomes)
+    if request.compact and not stop.requested:
+        from st_export.compaction import compact_after_run  # noqa: PLC0415 -- brings DuckDB
+
+        read = {entity.name for tenant in outcomes for entity in tenant.entities}
+        known = [shape for shape in shapes(config, read) if shape.name in read]
+        ready = [tenant.tenant for tenant in outcomes if tenant.error is None]
+        well = await compact_after_run(ended.store, known, ready, clock=clock, events=events)
+        exit_code = exit_code if well or exit_code else EXIT_PARTIAL
     for tenant in outcomes:
-        if tenant.error is not None:
-            hint = f" hint: {tenant.error.hint}" if tenant.error.hint else ""
-            events.emit(Noted(at=clock.now(), level="error", text=f"{tenant.error.message}{hint}", tenant=tenant.tenant))
+        tenant_error = tenant.error or blame(tenant, config.environment)
+        if tenant_error is not None:
+            hint = f" hint: {tenant_error.hint}" if tenant_error.hint else ""
+            events.emit(Noted(at=clock.now(), level="error", text=f"{tenant_error.message}{hint}", tenant=tenant.tenant))
     outcome = outcome_of(exit_code, stopped=stop.requested and exit_code in (0, stop.exit_code))
     events.emit(RunFinished(at=clock.now(), run=ended.run, outcome=outcome, exit_code=exit_code))
     summary = ended.recorder.summary(run_id=ended.run, command=request.command, outcome=outcome, exit_code=exit_code)
     for tenant in outcomes:
         _add_tenant_error(summary, tenant)
     body = orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    changed = {entity["name"] for tenant in summary["tenants"] for entity in tenant["entities"] if entity["files"]}
     try:
+        if changed and stop.signal is None:
+            from st_export.lake.describe import describe  # noqa: PLC0415 -- brings DuckDB, which an idle night need not load
+
+            await describe(ended.store, shapes(config, changed), now=clock.now(), entities=changed)
         await ended.store.write(paths.run_summary(ended.run), body)
     except StExportError as error:
         events.emit(Noted(at=clock.now(), level="error", text=f"the run summary could not be written: {error.message}"))

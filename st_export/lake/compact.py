@@ -236,7 +236,7 @@ async def _files_of(store: Store, shape: Shape, manifests: Sequence[str]) -> Nam
     index, files = EntityIndex(shape.name), dict[str, int]()
     async for manifest in read_manifests(store, manifests):
         index.add(manifest)
-        files.update({file.path: file.bytes for file in manifest.files})
+        files.update({file.path: file.bytes for file in manifest.files if file.path.endswith(".parquet")})
     return Named(index, files)
 
 

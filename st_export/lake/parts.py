@@ -31,7 +31,7 @@ BATCH_ROWS = 8192
 SPREAD_ROWS = 16_384
 """Rows that DuckDB gathers for a part and thread before it writes them out; its own default holds half a million."""
 
-FILE = "filename"
+FILE = "_file"
 PLACE = "file_row_number"
 
 

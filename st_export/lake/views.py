@@ -100,7 +100,7 @@ def scan(shape: Shape, globs: Sequence[str], *, hive: Sequence[str] | None = Non
         shape: the entity.
         globs: paths or globs.
         hive: the columns that these folders give, default those of the log.
-        row_numbers: add `filename` and `file_row_number`.
+        row_numbers: add `_file` (a row's own `fileName` would be taken for `filename`) and `file_row_number`.
 
     """
     paths = ", ".join(DUCKDB.literal(path) for path in globs)
@@ -113,7 +113,7 @@ def scan(shape: Shape, globs: Sequence[str], *, hive: Sequence[str] | None = Non
     else:
         options.append("hive_partitioning = false")
     if row_numbers:
-        options += ["filename = true", "file_row_number = true"]
+        options += ["filename = '_file'", "file_row_number = true"]
     return f"read_parquet([{paths}], {', '.join(options)})"
 
 

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from st_export import events as happened
+from st_export.config.redaction import redact
 from st_export.observe.lines import entity_line, rest_text
-from st_export.observe.logs import redact
 from st_export.observe.quantities import count_text, plural, seconds_text
 from st_export.observe.wording import event_level, event_message, event_place
 

@@ -6,15 +6,12 @@ their names in `st_export.events`. Events hold no secrets: the redaction is for 
 
 from __future__ import annotations
 
-import base64
-import re
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
 
 import orjson
 
+from st_export.config.redaction import redact
 from st_export.flow import utc_text
 from st_export.observe.wording import LEVELS, Level, event_fields, event_level, event_message, event_name, event_place
 
@@ -23,44 +20,6 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from st_export import events as happened
-
-REDACTED = "[redacted]"
-_BEARER = re.compile(r"(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_LONGEST_BASE64_TAIL = 2
-
-
-def redact(text: str, secrets: Sequence[str]) -> str:
-    """Return the text without the secrets: raw, percent-encoded, JSON-escaped, in base64 at any offset; and without bearer tokens."""
-    for form in _forms(tuple(secrets)):
-        text = text.replace(form, REDACTED)
-    return _BEARER.sub(rf"\1{REDACTED}", text)
-
-
-@lru_cache(maxsize=8)
-def _forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    found: set[str] = set()
-    for secret in secrets:
-        if not secret:
-            continue
-        escaped = orjson.dumps(secret).decode()[1:-1]
-        found |= {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), escaped, repr(secret)[1:-1]}
-        found |= {form.replace("%", "%25") for form in (quote(secret, safe=""),) if "%" in form}
-        found |= {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quote(secret, safe=""))}
-        found |= _base64_forms(secret.encode())
-    return tuple(sorted(found, key=lambda form: (-len(form), form)))
-
-
-def _base64_forms(secret: bytes) -> set[str]:
-    """Return what a secret looks like inside base64, after 0, 1 or 2 bytes of something else: only the characters it alone decides."""
-    forms: set[str] = set()
-    for offset in range(3):
-        encoded = base64.b64encode(b"\0" * offset + secret).decode()
-        first = (offset * 8 + 5) // 6
-        last = (offset + len(secret)) * 8 // 6
-        inner = encoded[first:last]
-        if len(inner) > _LONGEST_BASE64_TAIL * 3:
-            forms |= {inner, inner.replace("+", "-").replace("/", "_"), quote(inner, safe="")}
-    return forms
 
 
 def log_line(level: Level, event: str, message: str, fields: Mapping[str, Any], at: datetime | None = None) -> str:

@@ -57,17 +57,24 @@ def aligned_text(headers: Sequence[str], rows: Sequence[Sequence[str]], right: C
     return line(headers) + line(["-" * width for width in widths]) + "".join(line(row) for row in rows)
 
 
-def print_final(console: Console, progress: Progress, *, quiet: bool = False) -> None:
+def print_final(console: Console, progress: Progress, *, quiet: bool = False, most: int | None = None) -> None:
     """Print what a run brought: a table of the entities, the failures with hints, one line of totals.
 
-    Quiet: the failures only. Entities that brought nothing and went well are counted, not listed.
+    Quiet: the failures only. Entities that brought nothing and went well are counted, not listed. With `most` only so many are
+    listed, those with the most rows.
     """
     entities = progress.finished_entities()
     shown = [entity for entity in entities if entity.rows_written or entity.status != "ok"]
+    idle = len(entities) - len(shown)
+    smaller = max(len(shown) - most, 0) if most is not None else 0
+    if smaller:
+        shown = sorted(shown, key=lambda entity: -entity.rows_written)[:most]
     if not quiet and shown:
         _print_entities(console, shown, several_tenants=len({entity.tenant for entity in entities}) > 1)
-    if not quiet and len(shown) < len(entities):
-        console.print(f"{plural(len(entities) - len(shown), 'entity', 'entities')} had nothing new.", highlight=False)
+    if not quiet and smaller:
+        console.print(f"and {plural(smaller, 'smaller one')}", highlight=False)
+    if not quiet and idle:
+        console.print(f"{plural(idle, 'entity', 'entities')} had nothing new.", highlight=False)
     _print_failures(console, [entity for entity in entities if entity.status == "failed"])
     if not quiet:
         console.print(totals_line(progress), highlight=False, soft_wrap=True)

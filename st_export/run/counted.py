@@ -1,20 +1,21 @@
-"""Reading a set whose order nobody promises: whole, and again, until the distinct keys and the totals agree.
+"""Reading a whole set into one unit: in one page, backward where it is sorted, else again until keys and totals agree.
 
-A set that fits one page is one answer of one moment. A larger one is read page by page; then the distinct keys seen are held
-against the total at the first page and a fresh one behind the last.
+Why each of them is sound is argued in `plan.paging`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from st_export.errors import EntityFailed
-from st_export.fetch.lists import walk_forward
+from st_export.fetch.lists import has_more, honour_clamp, page_at, walk_backward, walk_forward
 from st_export.fetch.pages import PageNumber
+from st_export.plan.paging import walk_for
 from st_export.run.pump import pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import pyarrow as pa
 
@@ -24,58 +25,116 @@ if TYPE_CHECKING:
     from st_export.run.parts import Parts
     from st_export.run.unit import OpenUnit
 
+    Walker = Callable[[Emit], Awaitable[None]]
+
 MOST_ROUNDS = 5
 """A set that still changes in the fifth reading fails; the next run tries again."""
 
 
+@dataclass(slots=True)
 class DistinctKeys:
-    """The keys seen in one reading, as 64-bit hashes: eight bytes a key and a set's overhead."""
+    """What one reading of a set has shown: its distinct keys as 64-bit hashes, its rows, and the total that page 1 told."""
 
-    def __init__(self, key: Sequence[str]) -> None:
-        self._key = list(key)
-        self._seen: set[int] = set()
+    key: Sequence[str]
+    rows: int = 0
+    total: int | None = None
+    seen: set[int] = field(default_factory=set)
+    mixed: int = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Note the keys of these rows; rows of an entity without a key count as they are."""
-        columns = self._key or [name for name in batch.schema.names if not name.startswith("_")]
+        """Note the keys of these rows; of an entity without a key, the rows themselves."""
+        columns = self.key or [name for name in batch.schema.names if not name.startswith("_")]
         rows = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
-        self._seen.update(hash(repr(row) if not self._key else row) for row in rows)
+        hashes = [hash(row if self.key else repr(row)) for row in rows]
+        self.rows += batch.num_rows
+        self.seen.update(hashes)
+        self.mixed = (self.mixed + sum(hashes)) & ((1 << 64) - 1)
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self.seen)
+
+    def agrees(self, fresh: int | None, before: DistinctKeys | None) -> bool:
+        """Whether this reading is surely whole, by a fresh total behind it or by the reading before.
+
+        Rows without a key may be alike: then their number has to agree with the totals, and all of them with the reading before.
+        """
+        repeats = before is not None and (self.rows, self.mixed, self.seen) == (before.rows, before.mixed, before.seen)
+        if fresh is None or self.total is None:
+            return repeats
+        if self.total == fresh == len(self.seen):
+            return True
+        return not self.key and self.total == fresh == self.rows and repeats
 
 
-async def read_counted(parts: Parts, call: ListCall, size: PageSize, first: Page | None, open_unit: Callable[[], OpenUnit]) -> OpenUnit:
-    """Read all pages into a unit until they are known to be all; return that unit, not yet committed.
+async def fill(
+    parts: Parts, unit: OpenUnit, walk: Callable[[Emit], Awaitable[None]], seen: Callable[[pa.RecordBatch], object] | None = None
+) -> None:
+    """Put the pages of a walk into a unit; where that fails the unit is discarded.
+
+    Raises:
+        StExportError: what the walk or the unit raised.
+
+    """
+
+    async def take(page: Page) -> bool:
+        await unit.take(page, seen=seen)
+        return True
+
+    try:
+        await pump(parts.source, walk, take)
+    except BaseException:
+        unit.discard()
+        raise
+
+
+async def read_all(parts: Parts, call: ListCall, size: PageSize, first: Page | None, open_unit: Callable[[], OpenUnit]) -> OpenUnit:
+    """Read all of a set into a unit and return that, not yet committed; `first` is page 1 if it was already fetched.
 
     Raises:
         EntityFailed: the set changed during each of the readings.
 
     """
-    before: int | None = None
+    if walk_for(call.entity, call.window) == "single":
+        unit = open_unit()
+        await fill(parts, unit, lambda emit: walk_forward(parts.source, call, size, emit, first=first))
+        return unit
+    page = first or await page_at(parts.source, call, size, 0)
+    honour_clamp(page, size)
+    total = page.envelope.total_count
+    if not has_more(page, size):
+        unit = open_unit()
+        await fill(parts, unit, lambda emit: walk_forward(parts.source, call, size, emit, first=page))
+        return unit
+    if walk_for(call.entity, call.window) == "backward" and total is not None:
+        await parts.source.release(page)
+        unit = open_unit()
+        await fill(parts, unit, lambda emit: walk_backward(parts.source, call, size, total, emit))
+        return unit
+    return await _read_counted(parts, call, size, page, open_unit)
+
+
+async def _read_counted(parts: Parts, call: ListCall, size: PageSize, first: Page, open_unit: Callable[[], OpenUnit]) -> OpenUnit:
+    before: DistinctKeys | None = None
+    page: Page | None = first
     for _ in range(MOST_ROUNDS):
-        unit, keys, pages, total = open_unit(), DistinctKeys(call.entity.key), 0, None
+        page = page or await page_at(parts.source, call, size, 0)
+        unit, reading = open_unit(), DistinctKeys(call.entity.key, total=page.envelope.total_count)
 
-        async def take(page: Page, unit: OpenUnit = unit, keys: DistinctKeys = keys) -> bool:
-            nonlocal pages, total
-            total = page.envelope.total_count if pages == 0 else total
-            pages += 1
-            await unit.take(page, seen=keys.add)
-            return True
+        async def walk(emit: Emit, page: Page = page) -> None:
+            await walk_forward(parts.source, call, size, emit, first=page)
 
-        async def walk(emit: Emit, first: Page | None = first) -> None:
-            await walk_forward(parts.source, call, size, emit, first=first)
-
+        await fill(parts, unit, walk, reading.add)
         try:
-            await pump(parts.source, walk, take)
-            if pages == 1 or await _agree(parts, call, total, len(keys), before):
-                return unit
+            fresh = await _fresh_total(parts, call)
         except BaseException:
             unit.discard()
             raise
+        if reading.agrees(fresh, before):
+            return unit
         unit.discard()
-        first, before = None, len(keys)
-        parts.note("info", f"the list changed while it was read ({len(keys):,} distinct keys, total {total}); reading again", call.entity)
+        text = f"the list changed while it was read ({len(reading.seen):,} distinct of {reading.rows:,} rows, total {reading.total})"
+        parts.note("info", f"{text}; reading again", call.entity)
+        page, before = None, reading
     raise EntityFailed(
         f"the list changed during each of {MOST_ROUNDS} readings, so that rows may be missing",
         hint="nothing of it was written; run again at a quieter time",
@@ -84,17 +143,8 @@ async def read_counted(parts: Parts, call: ListCall, size: PageSize, first: Page
     )
 
 
-async def _agree(parts: Parts, call: ListCall, total: int | None, distinct: int, before: int | None) -> bool:
-    """Whether the keys seen are all there are: both totals and their number are one figure.
-
-    Sorted by id, newcomers and edits only cause repeats, so the fresh total must merely be reached; and a list without a total
-    and without a sort is held against the reading before.
-    """
+async def _fresh_total(parts: Parts, call: ListCall) -> int | None:
     paging = call.entity.paging
-    is_sorted = paging is not None and paging.sort is not None
     if paging is None or not paging.has_total:
-        return is_sorted or distinct == before
-    fresh = await parts.source.count(call.request(PageNumber(1, 1), include_total=True))
-    if fresh is None:
-        return is_sorted or distinct == before
-    return distinct >= fresh if is_sorted else total == fresh == distinct
+        return None
+    return await parts.source.count(call.request(PageNumber(1, 1), include_total=True))

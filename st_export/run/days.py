@@ -15,7 +15,7 @@ from st_export.flow import Json, Pass, Position, Window, utc_text
 from st_export.plan.days import backfill_days, day_of, day_window, days_between, nightly_days
 from st_export.plan.watermark import mark_after
 from st_export.plan.windows import without
-from st_export.run.counted import read_counted
+from st_export.run.counted import read_all
 from st_export.run.groups import task_group
 
 if TYPE_CHECKING:
@@ -59,6 +59,16 @@ class DaySlot:
         )
 
 
+def range_query(entity: Entity, slot: DaySlot) -> tuple[tuple[str, str], ...]:
+    """Return the query parameters that ask for a slot's day and segment."""
+    values = (
+        (entity.range_from, utc_text(slot.window.start)),
+        (entity.range_to, utc_text(slot.window.end) if slot.window.end else None),
+        (entity.segment_parameter, slot.segment),
+    )
+    return tuple((name, value) for name, value in values if name and value)
+
+
 async def read_days(parts: Parts, entity: Entity, scope: Scope) -> None:
     """Ask every UTC day that is due of a catalog entity.
 
@@ -68,17 +78,8 @@ async def read_days(parts: Parts, entity: Entity, scope: Scope) -> None:
     """
 
     async def fill(slot: DaySlot) -> OpenUnit:
-        query = tuple(
-            (name, value)
-            for name, value in (
-                (entity.range_from, utc_text(slot.window.start)),
-                (entity.range_to, utc_text(slot.window.end) if slot.window.end else None),
-                (entity.segment_parameter, slot.segment),
-            )
-            if name and value
-        )
-        call = ListCall(entity, list_path(entity, parts.tenant), query=query, constants=slot.constants)
-        return await read_counted(parts, call, PageSize(parts.page_size(entity)), None, slot.open_unit)
+        call = ListCall(entity, list_path(entity, parts.tenant), query=range_query(entity, slot), constants=slot.constants)
+        return await read_all(parts, call, PageSize(parts.page_size(entity)), None, slot.open_unit)
 
     await read_slots(parts, entity, scope, fill)
 
@@ -108,8 +109,9 @@ async def read_slots(
 
     """
     position = parts.position(entity, scope)
+    cut_short = position.current
     if position.current is None:
-        started = parts.source.service_now()
+        started = await parts.source.service_time()
         due = _due(
             parts,
             scope=scope,
@@ -123,6 +125,10 @@ async def read_slots(
         windows = (Window(day_window(due[0], zone).start, day_window(due[-1], zone).end),) if due else ()
         position = replace(position, epoch=position.epoch + 1, done=False, current=Pass(started, windows=windows))
     await DayPass(parts, entity, scope, position, zone, fill).run()
+    if cut_short is None or scope.is_backfill or parts.stop.requested:
+        return
+    if day_of(await parts.source.service_time(), zone) > day_of(cut_short.started, zone):  # days have begun since that pass did
+        await read_slots(parts, entity, scope, fill, zone=zone, lookback_days=lookback_days, first_days=first_days, ahead_days=ahead_days)
 
 
 def _due(

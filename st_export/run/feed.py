@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from st_export.errors import EntityFailed, EntityRefused, PageUnreadable, RequestRejected
+from st_export.errors import EntityFailed, EntityRefused, RequestRejected, ServiceUnavailable
 from st_export.fetch.feeds import walk_feed
 from st_export.flow import Pass, Position, Window, digest_label, utc_text
 from st_export.plan.watermark import mark_after, restart_date
+from st_export.run.feedsplit import read_in_shards
 from st_export.run.pump import pump
 from st_export.run.rows import feed_check
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from st_export.run.scope import Scope
     from st_export.run.unit import OpenUnit
 
-RESTARTS = 3
-"""How often in one run a feed goes back to a date because its token is refused."""
+RESTARTS = 2
+"""How often in one run a feed goes back to a date because a token was refused twice."""
 
 
 async def read_feed(parts: Parts, entity: Entity, scope: Scope) -> None:
@@ -38,35 +39,51 @@ async def read_feed(parts: Parts, entity: Entity, scope: Scope) -> None:
         EntityRefused, ServiceUnavailable, TenantRefused: as the client says.
 
     """
-    for _ in range(RESTARTS):
+    refused: str | None = None
+    restarts = 0
+    while True:
         position = parts.position(entity, scope)
         if position.done:
             position = Position(epoch=position.epoch)
         if position.current is None:
-            position = replace(position, epoch=position.epoch + 1, current=Pass(parts.source.service_now()))
+            position = replace(position, epoch=position.epoch + 1, current=Pass(await parts.source.service_time()))
+        position = await read_in_shards(parts, entity, scope, position)
+        if parts.stop.requested:
+            return
+        drain = _Drain(parts, entity, scope, position)
         try:
-            await _Drain(parts, entity, scope, position).run()
+            await drain.run()
         except (RequestRejected, EntityRefused) as refusal:
-            if not await _back_to_date(parts, entity, scope, refusal):
+            if not drain.asks_by_token or refusal.status not in (400, 404):
                 raise
+            token = parts.position(entity, scope).token
+            if token is not None and token != refused:  # once more: it costs one request, a date costs a day's rows at least
+                refused = token
+                continue
+            restarts += 1
+            if restarts > RESTARTS:
+                raise EntityFailed(
+                    f"the feed refused its own tokens again and again, after {RESTARTS} starts by date in this run too",
+                    hint="the next run asks by date again",
+                    tenant=parts.tenant,
+                    entity=entity.name,
+                ) from refusal
+            await _back_to_date(parts, entity, scope, refusal)
         else:
             return
-    raise EntityFailed(
-        f"the feed refused its own tokens {RESTARTS} times in this run",
-        hint="the next run asks by date again",
-        tenant=parts.tenant,
-        entity=entity.name,
-    )
 
 
-async def _back_to_date(parts: Parts, entity: Entity, scope: Scope, refusal: RequestRejected | EntityRefused) -> bool:
-    """Give up the token that was refused; False where no token was asked with, or the refusal is not about it."""
-    position = parts.position(entity, scope)
-    if position.token is None or refusal.status not in (400, 404):
-        return False
+async def _back_to_date(parts: Parts, entity: Entity, scope: Scope, refusal: RequestRejected | EntityRefused) -> None:
+    """Give up the token that was refused twice."""
     parts.note("warning", f"the feed no longer takes its token ({refusal.message}); asking by date", entity)
-    await parts.move(entity, scope, lambda old: replace(old, token=None, epoch=old.epoch + 1, current=Pass(parts.source.service_now())))
-    return True
+    started = await parts.source.service_time()
+    await parts.move(entity, scope, lambda old: replace(old, token=None, epoch=old.epoch + 1, current=_again(old, started)))
+
+
+def _again(old: Position, started: datetime) -> Pass:
+    """Return a new pass that goes back to a date: behind shards, to where they end."""
+    current = old.current
+    return Pass(started) if current is None else Pass(started, windows=current.windows, after=current.after)
 
 
 class _Drain:
@@ -81,10 +98,13 @@ class _Drain:
         self.window = scope.window(self.started)
         self.check = feed_check(entity, self.asked if not isinstance(self.asked, str) else None, self.window, self.started)
         self.unit: OpenUnit | None = None
+        self.asks_by_token = isinstance(self.asked, str)
 
     def _first(self) -> datetime | str | None:
         if self.position.token is not None:
             return self.position.token
+        if self.position.current is not None and self.position.current.windows:
+            return self.position.current.windows[-1].start  # the tail behind shards
         if self.scope.start is not None:
             return self.scope.start
         start = self.parts.history_start(self.entity)
@@ -94,11 +114,15 @@ class _Drain:
         recent = self.parts.config.recent_changes
 
         async def walk(emit: Emit) -> None:
-            await walk_feed(self.parts.source, self.entity, self.asked, emit, recent_changes=recent)
+            async def emit_first(page: Page) -> None:
+                self.asks_by_token = True  # from the second page on
+                await emit(page)
+
+            await walk_feed(self.parts.source, self.entity, self.asked, emit_first, recent_changes=recent)
 
         try:
             await pump(self.parts.source, walk, self._take)
-        except PageUnreadable:
+        except (EntityFailed, EntityRefused, ServiceUnavailable):
             await self._commit_what_is_good()
             raise
         finally:
@@ -132,7 +156,7 @@ class _Drain:
             await unit.commit(lambda _: position)
 
     async def _commit_what_is_good(self) -> None:
-        """Commit the pages before one that stays unreadable: the position is before that page."""
+        """Commit the pages before what could not be read: the position is before it."""
         if self.unit is not None and self.position.current is not None:
             await self._commit()
 

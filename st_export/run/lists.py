@@ -1,8 +1,8 @@
-"""Reading a list that filters by modification: one open window when little is new, closed windows side by side when there is much.
+"""Reading a list that filters by modification: one page when little is new, closed windows side by side when there is more.
 
-A pass begins with page 1 of all that is asked, and its total. What fits a few pages is read on, forward. Else the time before the
-pass's start is cut into closed windows, read backward and committed one by one, and an open tail catches what left them.
-Why each walk is sound is argued in `plan.paging`.
+A pass begins with page 1 of all that is asked, and its total. Where that is all, one answer of one moment, the pass is complete. Else
+the time before the pass's start is read in closed windows (or, the first time, the whole list in one walk), committed one by one,
+and an open tail catches what left them. Why each walk is sound is argued in `plan.paging`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from st_export.errors import EntityFailed
-from st_export.fetch.lists import ListCall, PageSize, honour_clamp, list_path, page_at, walk_backward, walk_forward
+from st_export.fetch.lists import ListCall, PageSize, has_more, honour_clamp, list_path, page_at, walk_backward, walk_forward
 from st_export.fetch.pages import PageNumber
 from st_export.flow import Pass, Position, Window
 from st_export.plan.paging import fits_one_walk, walk_for
 from st_export.plan.watermark import mark_after, tail_start
 from st_export.plan.windows import BEGINNING, cut, middle, without
-from st_export.run.counted import read_counted
+from st_export.run.counted import fill, read_all
 from st_export.run.groups import task_group
-from st_export.run.pump import pump
 from st_export.run.rows import list_check, within
 
 if TYPE_CHECKING:
@@ -46,7 +45,8 @@ async def read_list(parts: Parts, entity: Entity, scope: Scope) -> None:
     """
     position = parts.position(entity, scope)
     if position.current is None:
-        position = replace(position, epoch=position.epoch + 1, token=None, done=False, current=Pass(parts.source.service_now(), scope.end))
+        started = await parts.source.service_time()
+        position = replace(position, epoch=position.epoch + 1, token=None, done=False, current=Pass(started, scope.end))
     reader = _ListPass(parts, entity, scope, position)
     if not reader.windows and await reader.begin():
         return
@@ -68,27 +68,39 @@ class _ListPass:
     # -- the beginning of a pass
 
     async def begin(self) -> bool:
-        """Ask page 1 of all; read on where that is little (True: the pass is complete), else plan the windows (False)."""
+        """Ask page 1 of all; True where that was all and the pass is complete, False where windows are left to read."""
         lower = self._lower()
         window = self._first_window(lower)
         call = self._call(window)
         first = await page_at(self.parts.source, call, self.size, 0)
         honour_clamp(first, self.size)
-        total, has_more = first.envelope.total_count, first.envelope.has_more is True
+        total = first.envelope.total_count
         self.parts.expect(self.entity, total)
-        if window is not None and window.end is not None and not has_more:
+        is_all = not has_more(first, self.size)
+        if is_all and window is not None and window.end is not None:
             self._set_windows((Window(tail_start(self.started)),))
-            await self._read_open(call, window, first, last=False)
+            await self._read_set(call, first, self.position)
             return False
-        if not has_more or not self._can_cut() or (self.asked is None and fits_one_walk(total, self.size.rows)):
-            await self._read_open(call, window, first, last=True)
+        if is_all or not self._can_cut():
+            await self._read_set(call, first, self._finished())
             return True
-        await self.parts.source.release(first)
-        if window is None and await self._has_undated(total):
-            await self._read_open(call, None, None, last=True)
-            return True
+        await self._look_at(call, first)
+        if window is None and await self._belongs_together(total):
+            self._set_windows((Window(tail_start(self.started)),))
+            await self._read_set(call, None, self.position)
+            return False
         self._plan(lower or BEGINNING)
         return False
+
+    async def _look_at(self, call: ListCall, first: Page) -> None:
+        """Hold page 1 against what was asked before anything else is asked by the same filter, and free it."""
+        unit = self._open("first", call.window, self._check(call, call.window))
+        try:
+            if call.window is not None:
+                await unit.take(first)
+        finally:
+            unit.discard()
+            await self.parts.source.release(first)
 
     def _first_window(self, lower: datetime | None) -> Window | None:
         """Return what page 1 asks for: a backfill's closed window where it can be cut, else all from the lower bound on."""
@@ -105,7 +117,7 @@ class _ListPass:
         return self.position.watermark or self.parts.history_start(self.entity)
 
     def _can_cut(self) -> bool:
-        return self.paging.sort is not None and self.paging.modified_before is not None and self.paging.has_total
+        return self.paging.modified_before is not None and self.paging.has_total
 
     def _plan(self, lower: datetime) -> None:
         tail = tail_start(self.started)
@@ -118,39 +130,44 @@ class _ListPass:
         self.windows = windows
         self.position = replace(self.position, current=replace(self.position.current, windows=windows))
 
-    async def _has_undated(self, total: int | None) -> bool:
-        """Whether records without `modifiedOn` exist, which no window would show."""
+    async def _belongs_together(self, total: int | None) -> bool:
+        """Whether the whole list is read without a filter: it is short and sorted, or has records that no window would show."""
+        if fits_one_walk(total, self.size.rows, is_sorted=self.paging.sort is not None):
+            return True
         dated = await self._count(Window(BEGINNING))
-        if total is None or dated is None or dated >= total:
+        if total is None or dated >= total:
             return False
         self.parts.note("info", f"{total - dated:,} records bear no modification time; the list is read in one walk", self.entity)
         return True
 
     # -- walks
 
-    async def _read_open(self, call: ListCall, window: Window | None, first: Page | None, *, last: bool) -> None:
-        """Read a window forward (or counted, without a sort) and commit it; `last` ends the pass."""
-        label = window.label() if window else "all"
-        check = self._check(call, window)
-        if walk_for(self.entity, window) == "counted":
-            unit = await read_counted(self.parts, call, self.size, first, lambda: self._open(label, window, check))
-        else:
-            unit = self._open(label, window, check)
+    async def _read_set(self, call: ListCall, first: Page | None, after: Position) -> None:
+        """Read a set that is not cut and commit it, with the position after it."""
+        window = call.window
+        label, check = window.label() if window else "all", self._check(call, window)
+        unit = await read_all(self.parts, call, self.size, first, lambda: self._open(label, window, check))
+        await unit.commit(lambda _: after)
 
-            async def walk(emit: Emit) -> None:
-                await walk_forward(self.parts.source, call, self.size, emit, first=first)
+    async def _read_tail(self) -> None:
+        """Read what was changed since the pass began, and end the pass."""
+        window = Window(tail_start(self.started))
+        call = self._call(window)
+        first = await page_at(self.parts.source, call, self.size, 0)
+        honour_clamp(first, self.size)
+        total = first.envelope.total_count
+        if not has_more(first, self.size) or walk_for(self.entity, window) == "counted" or total is None:
+            await self._read_set(call, first, self._finished())
+            return
+        unit = self._open(window.label(), window, self._check(call, window))
 
-            async def take(page: Page) -> bool:
-                await unit.take(page)
-                return True
+        async def both_ways(emit: Emit) -> None:
+            await walk_forward(self.parts.source, call, self.size, emit, first=first)
+            await walk_backward(self.parts.source, call, self.size, total, emit)
 
-            try:
-                await pump(self.parts.source, walk, take)
-            except BaseException:
-                unit.discard()
-                raise
-        position = self._finished() if last else self.position
-        await unit.commit(lambda _: position)
+        await fill(self.parts, unit, both_ways)
+        end = self._finished()
+        await unit.commit(lambda _: end)
 
     def _open(self, label: str, window: Window | None, check: RowCheck | None) -> OpenUnit:
         return self.parts.open_unit(self.entity, self.scope, self.position.epoch, label, window=window, check=check)
@@ -173,8 +190,11 @@ class _ListPass:
 
         return check
 
-    async def _count(self, window: Window) -> int | None:
-        return await self.parts.source.count(self._call(window).request(PageNumber(1, 1), include_total=True))
+    async def _count(self, window: Window) -> int:
+        total = await self.parts.source.count(self._call(window).request(PageNumber(1, 1), include_total=True))
+        if total is None:
+            raise EntityFailed("the list tells no total although it offers one", tenant=self.parts.tenant, entity=self.entity.name)
+        return total
 
     # -- closed windows, side by side
 
@@ -184,10 +204,8 @@ class _ListPass:
         async with task_group() as group:
             for window in closed:
                 group.start_soon(self._read_closed, window, None)
-        if self.parts.stop.requested:
-            return
-        tail = Window(tail_start(self.started))
-        await self._read_open(self._call(tail), tail, None, last=True)
+        if not self.parts.stop.requested:
+            await self._read_tail()
 
     async def _read_closed(self, window: Window, total: int | None) -> None:
         """Read a closed window, or cut it in two and read the halves."""
@@ -195,37 +213,29 @@ class _ListPass:
             return
         if total is None:
             total = await self._count(window)
-            if total is None:
-                raise EntityFailed("the list tells no total although it offers one", tenant=self.parts.tenant, entity=self.entity.name)
         half = middle(window)
-        if half is None or fits_one_walk(total, self.size.rows, window):
+        if half is None or fits_one_walk(total, self.size.rows, window, is_sorted=self.paging.sort is not None):
             async with self.parts.window_slot(self.entity):
                 if not self.parts.stop.requested:
                     await self._read_leaf(window, total)
             return
         left, right = cut(window, half)
-        left_total = await self._count(left) or 0
+        left_total = await self._count(left)
         async with task_group() as group:
             group.start_soon(self._read_closed, left, left_total)
-            group.start_soon(self._read_closed, right, max(total - left_total, 0))
+            # What is reckoned may be too low where a record came late; none at all is asked, not reckoned.
+            group.start_soon(self._read_closed, right, total - left_total if total > left_total else None)
 
     async def _read_leaf(self, window: Window, total: int) -> None:
         call = self._call(window)
-        unit = self._open(window.label(), window, self._check(call, window))
-        if total:
-
-            async def walk(emit: Emit) -> None:
-                await walk_backward(self.parts.source, call, self.size, total, emit)
-
-            async def take(page: Page) -> bool:
-                await unit.take(page)
-                return True
-
-            try:
-                await pump(self.parts.source, walk, take)
-            except BaseException:
-                unit.discard()
-                raise
+        check = self._check(call, window)
+        if not total:
+            unit = self._open(window.label(), window, check)
+        elif self.paging.sort is None:
+            unit = await read_all(self.parts, call, self.size, None, lambda: self._open(window.label(), window, check))
+        else:
+            unit = self._open(window.label(), window, check)
+            await fill(self.parts, unit, lambda emit: walk_backward(self.parts.source, call, self.size, total, emit))
         await unit.commit(lambda old: self._without(old, window))
 
     def _without(self, old: Position, window: Window) -> Position:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from st_export.errors import EntityRefused, ServiceUnavailable, StExportError, TenantRefused
+from st_export.errors import EntityRefused, ParentsUnknown, ServiceUnavailable, StExportError, TenantRefused
 
 Status = Literal["ok", "failed", "skipped", "stopped"]
 Outcome = Literal["complete", "partial", "failed", "stopped"]
@@ -42,8 +42,11 @@ class TenantOutcome:
 def status_of(error: StExportError, *, named_in_full: bool, was_readable: bool) -> Status:
     """Return whether an entity that ended in `error` counts as skipped or failed.
 
-    Skipped is a 403 or 404 of an entity that only a wildcard selected and that was never readable.
+    Skipped is a 403 or 404 of an entity that only a wildcard selected and that was never readable, and a child that only a wildcard
+    selected and whose parents nobody names.
     """
+    if isinstance(error, ParentsUnknown) and not named_in_full:
+        return "skipped"
     if isinstance(error, EntityRefused) and error.status in (403, 404) and not named_in_full and not was_readable:
         return "skipped"
     return "failed"
@@ -59,15 +62,17 @@ def exit_code_of(tenants: list[TenantOutcome]) -> int:
     if errors and len(errors) == len(tenants):
         return errors[0].exit_code if not isinstance(errors[0], ServiceUnavailable) else EXIT_REFUSED
     started = [tenant for tenant in tenants if tenant.error is None]
-    if not any(tenant.anything_readable for tenant in started) and any(_refused(tenant) for tenant in started):
+    if started and all(_refused(tenant) for tenant in started):
         return EXIT_REFUSED
     bad = any(entity.status == "failed" or entity.rejected for tenant in started for entity in tenant.entities)
-    return EXIT_PARTIAL if bad or errors else 0
+    return EXIT_PARTIAL if bad or errors or any(_refused(tenant) for tenant in started) else 0
 
 
 def _refused(tenant: TenantOutcome) -> bool:
+    """Whether nothing of a tenant could be read for want of permission or reachability; what has no parents to ask by does not count."""
     kinds = (EntityRefused, TenantRefused, ServiceUnavailable)
-    return bool(tenant.entities) and all(isinstance(entity.error, kinds) for entity in tenant.entities)
+    asked = [entity for entity in tenant.entities if not isinstance(entity.error, ParentsUnknown)]
+    return bool(asked) and not tenant.anything_readable and all(isinstance(entity.error, kinds) for entity in asked)
 
 
 def outcome_of(exit_code: int, *, stopped: bool) -> Outcome:

@@ -5,6 +5,7 @@ Nothing here is global to the process but what `Shared` holds: all of a tenant's
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from st_export.commit.pairs import Origin
 from st_export.commit.protocol import Committer, Work
-from st_export.errors import EntityFailed
+from st_export.errors import EntityFailed, EntityRefused, ParentsUnknown
 from st_export.events import EntityStarted, Noted
 from st_export.flow import EntityName, RunId, TenantId, Unit, Window
 from st_export.plan.windows import BEGINNING
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from st_export.commit.store import Store
     from st_export.config.model import Config, Tenant
     from st_export.decode.decoder import Decoded
+    from st_export.errors import StExportError
     from st_export.events import Events
     from st_export.fetch.limiter import ReportGate
     from st_export.fetch.session import Session
@@ -115,11 +117,13 @@ class Parts:
         self.spool: Path = run.store.spool
         self.lake_files = LakeFiles(run.store, tenant.id)
         self.file_format = FileFormat(int(run.config.output.target_file_mb * (1 << 20)), run.config.output.compression)
+        self.rejected: Counter[EntityName] = Counter()
+        """Committed rejects by entity."""
         self._entities = run.catalog.entities
         self._run_day: date = run.clock.now().date()
         self._shelves: dict[EntityName, Shelf] = {}
         self._slots: dict[EntityName, anyio.CapacityLimiter] = {}
-        self._ended: dict[EntityName, tuple[anyio.Event, list[bool]]] = {}
+        self._ended: dict[EntityName, tuple[anyio.Event, list[StExportError]]] = {}
 
     # -- positions
 
@@ -150,13 +154,10 @@ class Parts:
         reading: Reading = "versions",
         asked_day: date | None = None,
         constants: Mapping[str, Json] | None = None,
-        parents: Sequence[str] | None = None,
     ) -> OpenUnit:
-        """Return a new unit of an entity."""
+        """Return a new unit of an entity; `constants` tell the one group of a snapshot, until `OpenUnit.covers` says otherwise."""
         unit = Unit(self.tenant, entity.name, scope.name, epoch, label)
-        asked = [dict(constants or {})] if parents is None else [{**(constants or {}), "_parent_id": one} for one in parents]
-        work = UnitWork(unit, reading, window, check, asked_day, asked, tuple(parents or ()), parents is None)
-        return OpenUnit(self, self.shelf(entity), work)
+        return OpenUnit(self, self.shelf(entity), UnitWork(unit, reading, window, check, asked_day, [dict(constants or {})]))
 
     def shelf(self, entity: Entity) -> Shelf:
         """Return an entity's place in the lake."""
@@ -215,10 +216,10 @@ class Parts:
         for name in names:
             self._ended[name] = (anyio.Event(), [])
 
-    def ended(self, name: EntityName, *, well: bool) -> None:
-        """Note that an entity of this run has ended."""
-        event, outcome = self._ended[name]
-        outcome.append(well)
+    def ended(self, name: EntityName, error: StExportError | None) -> None:
+        """Note that an entity of this run has ended, and in which error; one that a stop kept from starting has none."""
+        event, errors = self._ended[name]
+        errors += [error] if error is not None else []
         event.set()
 
     async def finished(self, name: EntityName, waiting: Entity) -> bool:
@@ -226,14 +227,18 @@ class Parts:
 
         Raises:
             EntityFailed: it is, and has not ended well.
+            EntityRefused, ParentsUnknown: it was refused, or has no parents itself; then its children are out of reach as well.
 
         """
         if name not in self._ended:
             return False
-        event, outcome = self._ended[name]
+        event, errors = self._ended[name]
         await event.wait()
-        if not all(outcome):
-            raise EntityFailed(f"its parents, {name}, could not be read", hint=f"see the error of {name}", entity=waiting.name)
+        for error in errors:
+            text, hint, place = f"its parents, {name}, could not be read", f"see the error of {name}", waiting.name
+            if isinstance(error, EntityRefused):
+                raise EntityRefused(text, status=error.status, hint=hint, entity=place)
+            raise (ParentsUnknown if isinstance(error, ParentsUnknown) else EntityFailed)(text, hint=hint, entity=place)
         return True
 
     async def lake_tables(self, entity: Entity, columns: Sequence[str]) -> AsyncIterator[pa.Table]:

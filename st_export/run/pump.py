@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from st_export.errors import StExportError
 from st_export.run.groups import task_group
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ PAGES_AHEAD = 1
 async def pump(source: Source, walk: Callable[[Emit], Awaitable[None]], take: Callable[[Page], Awaitable[bool]]) -> None:
     """Run `walk` and hand each of its pages to `take`, in order; `take` returns False to end the walk early.
 
+    Where the walk fails, what it had handed on is taken first.
+
     Raises:
-        StExportError: what the walk or the taker raised; the other one is cancelled.
+        StExportError: what the walk or the taker raised; the walk is cancelled when the taker fails.
 
     """
+    failure: StExportError | None = None
     inlet, outlet = anyio.create_memory_object_stream["Page"](PAGES_AHEAD)
 
     async def emit(page: Page) -> None:
@@ -38,8 +42,12 @@ async def pump(source: Source, walk: Callable[[Emit], Awaitable[None]], take: Ca
             raise
 
     async def feed() -> None:
+        nonlocal failure
         async with inlet:
-            await walk(emit)
+            try:
+                await walk(emit)
+            except StExportError as error:
+                failure = error
 
     try:
         async with task_group() as group:
@@ -54,6 +62,8 @@ async def pump(source: Source, walk: Callable[[Emit], Awaitable[None]], take: Ca
                     break
     finally:
         await _drain(source, outlet)
+    if failure is not None:
+        raise failure
 
 
 async def _drain(source: Source, outlet: anyio.abc.ObjectReceiveStream[Page]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from st_export.run.binaries import read_binaries
 from st_export.run.capacity import read_capacity
 from st_export.run.children import read_children
 from st_export.run.days import read_days
@@ -35,6 +36,8 @@ async def read_entity(parts: Parts, entity: Entity, scope: Scope) -> None:
         await read_capacity(parts, entity, scope)
     elif entity.kind == "child":
         await read_children(parts, entity, scope)
+    elif entity.kind == "binary":
+        await read_binaries(parts, entity, scope)
     elif entity.per is not None:
         await read_days(parts, entity, scope)
     elif entity.whole:

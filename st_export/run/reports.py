@@ -91,7 +91,7 @@ class _ReportReader:
     async def read_once(self, entity: Entity, scope: Scope) -> None:
         """Run a report that is not asked by day: over the window where it has `{from}` or `{to}`."""
         position = self.parts.position(entity, scope)
-        started = self.parts.source.service_now()
+        started = await self.parts.source.service_time()
         position = replace(position, epoch=position.epoch + 1, done=False, current=Pass(started))
         window = self._window(entity, scope, position, started)
         constants: dict[str, Json] = {"_window_from": window.start, "_window_to": window.end} if window and window.end else {}

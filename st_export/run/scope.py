@@ -16,12 +16,16 @@ NIGHTLY = "run"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`name` stands in the checkpoint and in file names; a backfill has its `[from, to)`, `end` None meaning until its first start."""
+    """`name` stands in the checkpoint and in file names; a backfill has its `[from, to)`, `end` None meaning until its first start.
+
+    `full_children`: all parents are visited; `split`: a feed's first pass is read from so many dates side by side.
+    """
 
     name: str
     start: datetime | None = None
     end: datetime | None = None
     full_children: bool = False
+    split: int | None = None
 
     @property
     def is_backfill(self) -> bool:

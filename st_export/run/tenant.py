@@ -23,7 +23,6 @@ from st_export.decode.text import Unreadable
 from st_export.errors import (
     CheckpointUnreadable,
     CommitUnknown,
-    EntityRefused,
     LockLost,
     PageUnreadable,
     StExportError,
@@ -35,9 +34,10 @@ from st_export.fetch.attempt import ClientOptions
 from st_export.fetch.breaker import Breaker
 from st_export.fetch.client import Access, Client
 from st_export.fetch.limiter import Limiter, ReportGate
+from st_export.fetch.retry import RetryPolicy
 from st_export.fetch.source import Source
-from st_export.fetch.token import TokenOwner
-from st_export.flow import Reject, TenantId
+from st_export.fetch.token import TokenOwner, TokenPolicy
+from st_export.flow import EntityName, Reject, TenantId
 from st_export.run.groups import task_group
 from st_export.run.outcome import EntityOutcome, TenantOutcome, status_of
 from st_export.run.parts import Parts, RunParts
@@ -59,7 +59,9 @@ TENANT_ERRORS = (StoreError, CheckpointUnreadable, CommitUnknown, LockLost, Tena
 """What is not about one entity: the tenant ends with it."""
 
 
-def make_source(run: RunParts, tenant: Tenant) -> tuple[Source, ReportGate]:
+def make_source(
+    run: RunParts, tenant: Tenant, *, policy: RetryPolicy | None = None, token_policy: TokenPolicy | None = None
+) -> tuple[Source, ReportGate]:
     """Return the tenant's API as a source of pages: one token owner, one limiter and one breaker for all its calls."""
     config, clock, events = run.config, run.clock, run.events
     limits = config.limits
@@ -72,6 +74,8 @@ def make_source(run: RunParts, tenant: Tenant) -> tuple[Source, ReportGate]:
         client_secret=tenant.client_secret,
         events=events,
         clock=clock,
+        service_clock=service_clock,
+        policy=token_policy,
     )
     limiter = Limiter(limits.requests_per_second, limits.max_in_flight, tenant=tenant.id, events=events, clock=clock)
     access = Access(
@@ -82,7 +86,7 @@ def make_source(run: RunParts, tenant: Tenant) -> tuple[Source, ReportGate]:
         limiter=limiter,
         breaker=Breaker(tenant.id, events=events, clock=clock),
     )
-    options = ClientOptions(timeout_seconds=limits.timeout)
+    options = ClientOptions(timeout_seconds=limits.timeout, policy=policy or RetryPolicy())
     client = Client(run.session, access, events=events, clock=clock, service_clock=service_clock, options=options)
     source = Source(
         client,
@@ -93,9 +97,17 @@ def make_source(run: RunParts, tenant: Tenant) -> tuple[Source, ReportGate]:
         events=events,
         clock=clock,
         service_clock=service_clock,
-        in_flight=lambda name: config.options_for(name).max_in_flight,
+        in_flight=lambda name: _most_in_flight(run, name),
     )
     return source, ReportGate(limits.report_interval, tenant=tenant.id, events=events, clock=clock)
+
+
+def _most_in_flight(run: RunParts, name: str) -> int | None:
+    """Return how many calls of an entity may be under way at once: one where more are known to be throttled, else as configured."""
+    entity = run.catalog.entities.get(EntityName(name))
+    if entity is not None and entity.paging is not None and entity.paging.one_at_a_time:
+        return 1
+    return run.config.options_for(name).max_in_flight
 
 
 @asynccontextmanager
@@ -169,7 +181,7 @@ async def _run_entity(parts: Parts, one: Selected, scope: Scope, outcome: Tenant
         places = anyio.CapacityLimiter(1)
     async with places:
         if parts.stop.requested:
-            parts.ended(entity.name, well=False)
+            parts.ended(entity.name, None)
             return
         parts.events.emit(EntityStarted(at=parts.clock.now(), tenant=parts.tenant, entity=entity.name, kind=entity.kind))
         error: StExportError | None = None
@@ -194,9 +206,9 @@ async def _tell_end(parts: Parts, one: Selected, error: StExportError | None, ou
     message, hint = (error.message, error.hint) if error is not None else (None, None)
     note = Note(last_run=parts.run, last_outcome=status, last_error=message)
     parts.checkpoints.remember(name, note)
-    readable = error is None or not isinstance(error, EntityRefused)
-    outcome.entities.append(EntityOutcome(name, status, error, readable=readable))
+    readable = error is None or parts.source.has_answered(name)
+    outcome.entities.append(EntityOutcome(name, status, error, readable=readable, rejected=parts.rejected[name]))
     parts.events.emit(
         EntityFinished(at=parts.clock.now(), tenant=parts.tenant, entity=name, status=status, error=message, hint=hint)  # type: ignore[arg-type]
     )
-    parts.ended(name, well=error is None)
+    parts.ended(name, error)

@@ -7,10 +7,8 @@ children of some parents) or as a `snapshot` (no key). All of that is blocking w
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
-
-import pyarrow as pa
 
 from st_export.commit.protocol import Work
 from st_export.commit.snapshots import SnapshotRead
@@ -24,6 +22,8 @@ from st_export.write.parquet import ParquetFiles, Place
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
+
+    import pyarrow as pa
 
     from st_export.commit.versions import UnitVersions
     from st_export.decode.decoder import Decoded
@@ -43,7 +43,7 @@ MOST_REJECT_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class UnitWork:
-    """What an open unit is about: `asked` are the groups of a snapshot, `parents` those whose children were all read."""
+    """What an open unit is about: `asked` are the groups of a snapshot, `extent` is what a whole reading covers."""
 
     unit: Unit
     reading: Reading = "versions"
@@ -51,8 +51,7 @@ class UnitWork:
     check: RowCheck | None = None
     asked_day: date | None = None
     asked: Sequence[Mapping[str, Json]] | None = None
-    parents: Sequence[str] = ()
-    extent_everything: bool = True
+    extent: Extent = EVERYTHING
 
 
 @dataclass(slots=True)
@@ -77,6 +76,11 @@ class OpenUnit:
         )
 
     @property
+    def unit(self) -> Unit:
+        """What is committed, by name."""
+        return self._work.unit
+
+    @property
     def pages(self) -> int:
         """Pages taken whole."""
         return self._learnt.pages
@@ -95,6 +99,10 @@ class OpenUnit:
     def partitions(self) -> int:
         """Partitions that have rows."""
         return len(self._rows.partitions())
+
+    def covers(self, extent: Extent, asked: Sequence[Mapping[str, Json]]) -> None:
+        """Say what was read: the parents whose children a whole reading has seen all, or the groups of a snapshot that were answered."""
+        self._work = replace(self._work, extent=extent, asked=asked)
 
     async def take(self, page: Page, *, seen: Callable[[pa.RecordBatch], object] | None = None) -> None:
         """Decode a page and add its rows; `seen` is called with every batch of them, in a worker thread.
@@ -124,8 +132,10 @@ class OpenUnit:
             page = await self._parts.source.page(page.request, page.constants)
             await self._parts.source.release(page)
 
-    async def commit(self, move: Callable[[Position], Position]) -> None:
+    async def commit(self, move: Callable[[Position], Position], binaries: Sequence[DataFile] = ()) -> None:
         """Write what the lake lacks of the unit and commit it, with the position that `move` makes of the present one.
+
+        `binaries` are files that the rows are about; they are committed with them.
 
         Raises:
             StoreError, CommitRefused, CommitUnknown, LockLost: as the commit says.
@@ -146,7 +156,7 @@ class OpenUnit:
                 writer = self._writer()
                 try:
                     files = await self._parts.shared.run_write(self._write, writer, questions)
-                    await self._land(files, move)
+                    await self._land(files, move, binaries)
                     if questions is not None:
                         questions.committed(files)
                 finally:
@@ -203,17 +213,12 @@ class OpenUnit:
 
     def _whole_changes(self) -> Iterator[pa.Table]:
         reader = WholeRead(self._shelf.columns, self._parts.lake_files, self._parts.make_spill, self._parts.origin())
-        extent = EVERYTHING if self._work.extent_everything else Extent(everything=False, parents=self._parent_values())
-        return reader.changes(self._rows.tables(), rows=self._rows.rows, size=self._rows.bytes, extent=extent)
+        return reader.changes(self._rows.tables(), rows=self._rows.rows, size=self._rows.bytes, extent=self._work.extent)
 
     def _snapshot_changes(self) -> Iterator[pa.Table]:
         reader = SnapshotRead(self._shelf.columns, self._parts.lake_files, self._parts.make_spill, self._parts.origin())
         partition = self._shelf.partition_of(self._work.asked_day)
         return reader.changes(self._rows.tables, rows=self._rows.rows, size=self._rows.bytes, asked=self._work.asked, partition=partition)
-
-    def _parent_values(self) -> frozenset[int] | frozenset[str]:
-        is_number = pa.types.is_integer(self._shelf.schema.field("_parent_id").type)
-        return frozenset(int(one) for one in self._work.parents) if is_number else frozenset(self._work.parents)
 
     # -- the commit
 
@@ -222,10 +227,10 @@ class OpenUnit:
         place = Place(unit.entity, unit.tenant, self._shelf.partition_kind, unit.name)
         return ParquetFiles(place, self._shelf.schema, self._shelf.order, self._parts.file_format, self._parts.spool)
 
-    async def _land(self, files: tuple[DataFile, ...], move: Callable[[Position], Position]) -> None:
+    async def _land(self, files: tuple[DataFile, ...], move: Callable[[Position], Position], binaries: Sequence[DataFile] = ()) -> None:
         work = Work(
             self._work.unit,
-            files,
+            (*binaries, *files),
             self._shelf.column_texts if files else (),
             self._work.window,
             tuple(self._learnt.rejects),
@@ -233,6 +238,7 @@ class OpenUnit:
         )
         await self._parts.committer.commit(work, move)
         self._parts.lake_files.added(self._shelf.entity.name, files)
+        self._parts.rejected[self._shelf.entity.name] += len(work.rejects)
 
     def _unreadable(self, page: Page, error: Exception) -> StExportError:
         return PageUnreadable(

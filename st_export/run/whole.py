@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from st_export.fetch.lists import ListCall, PageSize, list_path
 from st_export.flow import Pass, Position
 from st_export.plan.watermark import mark_after
-from st_export.run.counted import read_counted
+from st_export.run.counted import read_all
 from st_export.run.rows import within
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ async def read_whole(parts: Parts, entity: Entity, scope: Scope) -> None:
 
     """
     position = parts.position(entity, scope)
-    started = parts.source.service_now()
+    started = await parts.source.service_time()
     position = replace(position, epoch=position.epoch + 1, current=Pass(started), done=False)
     call = ListCall(entity, list_path(entity, parts.tenant))
-    unit = await read_counted(
+    unit = await read_all(
         parts,
         call,
         PageSize(parts.page_size(entity)),
