@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Any
 from st_export.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from st_export.commands.options import Globals
     from st_export.commit.store import Store
     from st_export.config.model import Config
     from st_export.events import Events
     from st_export.exporter import ExportRequest
-    from st_export.lake.shape import Shape
     from st_export.observe.progress import Progress
     from st_export.observe.wording import Level
-
-_REPORT = "report."
 
 
 def configured(settings: Globals, *, needs_credentials: bool = True) -> Config:
@@ -85,14 +82,18 @@ def request_for(
 
 
 @contextmanager
-def watched(settings: Globals, *, with_progress: bool = True) -> Iterator[tuple[Events, Progress]]:
+def watched(settings: Globals, *, with_progress: bool = True, with_lines: bool = True) -> Iterator[tuple[Events, Progress]]:
     """Hand out a stream of events that the log, the live view or the lines listen to, as the global options say."""
+    import stamina
+
     from st_export.commands.console import stderr_console
     from st_export.events import Events
     from st_export.observe.lines import ProgressLines
     from st_export.observe.logs import LogWriter
     from st_export.observe.progress import Progress
 
+    # Each retry is an event of ours; stamina's own log lines would only repeat it.
+    stamina.instrumentation.set_on_retry_hooks(())
     progress = Progress()
     events = Events(progress)
     console = stderr_console()
@@ -103,53 +104,29 @@ def watched(settings: Globals, *, with_progress: bool = True) -> Iterator[tuple[
 
             events.listen(stack.enter_context(LiveView(progress, console, secrets=settings.secrets)))
         else:
-            is_brief = settings.quiet or not with_progress
+            is_brief = settings.quiet or not with_progress or not with_lines
             level: Level = "debug" if settings.verbosity else "warning" if is_brief else "info"
             writer = LogWriter(sys.stderr, log_format=settings.log_format, level=level, secrets=settings.secrets)
             events.listen(writer if is_brief else ProgressLines(progress, writer))
         yield events, progress
 
 
-async def open_for_reading(config: Config) -> Store:
-    """Return the store of the lake after a look at what lies there.
+async def open_for_reading(config: Config, *, must_exist: bool = False) -> Store:
+    """Return the store of the lake after a look at what lies there; with `must_exist` a place without a lake is an error.
 
     Raises:
-        ConfigError: `output.url` or `output.options` are wrong, or foreign files lie there.
+        ConfigError: `output.url` or `output.options` are wrong, foreign files lie there, or no lake where there must be one.
         CheckpointUnreadable: A newer version wrote the lake.
         StoreError: It cannot be reached.
 
     """
+    from st_export.commit.paths import LAKE
     from st_export.storage.open import open_lake
 
-    return await open_lake(config.output.url, config.output.options, config.folder, writing=False)
-
-
-def shapes(config: Config, written: Collection[str] = ()) -> list[Shape]:
-    """Return the shape of every entity of the catalog, and of the reports, as this configuration writes them.
-
-    Args:
-        config: its overrides and reports.
-        written: names of entities that the lake has; its reports need not stand in the configuration. A report's columns its files tell.
-
-    Raises:
-        ConfigError: The user's catalog file is wrong.
-
-    """
-    from st_export.catalog.entity import Entity
-    from st_export.catalog.load import load_catalog
-    from st_export.catalog.schema import entity_schema
-    from st_export.flow import EntityName
-    from st_export.lake.shape import entity_shape
-
-    names = sorted({report.entity for report in config.reports} | {name for name in written if name.startswith(_REPORT)})
-    reports = [Entity(EntityName(name), "report", "", ()) for name in names]
-    found: list[Shape] = []
-    for entity in (*load_catalog(config.catalog).entities.values(), *reports):
-        if entity.alias_of is None:
-            options = config.options_for(entity.name)
-            schema = entity_schema(entity, config.output.numbers, options.drop_columns, options.hash_columns)
-            found.append(entity_shape(entity, schema, options.partition or config.output.partition))
-    return found
+    store = await open_lake(config.output.url, config.output.options, config.folder, writing=False)
+    if must_exist and not await store.exists(LAKE):
+        raise ConfigError(f"there is no lake at {store.url}", hint="`st-export run` begins one; check output.url or `--lake`")
+    return store
 
 
 async def written_entities(store: Store) -> frozenset[str]:

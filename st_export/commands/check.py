@@ -31,7 +31,7 @@ def command(settings: Globals, /, as_json: bool, **options: Any) -> int:
     from st_export.commands.console import print_json
 
     config = configured(settings)
-    from st_export.run.probe import check
+    from st_export.maintenance import check
 
     request = request_for(config, "run", **options)
     with watched(settings, with_progress=False) as (events, _):
@@ -40,10 +40,10 @@ def command(settings: Globals, /, as_json: bool, **options: Any) -> int:
         print_json(document)
     else:
         _tell(document, every=bool(settings.verbosity))
-    return exit_code_of(document, request.select or config.select)
+    return exit_code_of(document)
 
 
-def exit_code_of(document: Json, select: tuple[str, ...]) -> int:
+def exit_code_of(document: Json) -> int:
     """Return the exit code of a check; an entity that is refused counts as failed where it was named in full."""
     tenants = document["tenants"]
     entities = [entity for tenant in tenants for entity in tenant["entities"]]
@@ -51,25 +51,46 @@ def exit_code_of(document: Json, select: tuple[str, ...]) -> int:
         return 2
     if not any(entity["status"] == "ok" for entity in entities):
         return 3
-    has_failed = any(entity["status"] == "failed" or (entity["status"] == "refused" and entity["name"] in select) for entity in entities)
+    has_failed = any(entity["status"] == "failed" or (entity["status"] == "refused" and entity["named"]) for entity in entities)
     return 4 if has_failed or not all(tenant["token"]["ok"] for tenant in tenants) else 0
 
 
 def _tell(document: Json, *, every: bool) -> None:
-    """Write the table: what is refused or failed, and with -v everything."""
-    from st_export.commands.console import say, show_table
+    """Write what works and what does not, each refusal with its reason and each remedy once; with -v every entity."""
+    from st_export.commands.console import say
     from st_export.observe.quantities import plural
 
     for tenant in document["tenants"]:
-        entities = tenant["entities"]
-        token = tenant["token"]
-        say(f"tenant {tenant['id']}: {'token received' if token['ok'] else 'no token: ' + str(token['error'])}")
-        shown = [entity for entity in entities if every or entity["status"] != "ok"]
-        if shown:
-            headers = ("entity", "status", "HTTP", "reason", "remedy")
-            rows = [(entity["name"], entity["status"], entity["http_status"], entity["reason"], entity["remedy"]) for entity in shown]
-            show_table(headers, rows, numbers=("HTTP",))
+        token, entities = tenant["token"], tenant["entities"]
+        if not token["ok"]:
+            say(f"tenant {tenant['id']}: no token: {token['error']}")
+            _hint(token["remedy"])
+            continue
         readable = sum(entity["status"] == "ok" for entity in entities)
-        say(f"{readable:,} of {plural(len(entities), 'entity', 'entities')} can be read")
+        say(f"tenant {tenant['id']}: token received; {readable:,} of {plural(len(entities), 'entity', 'entities')} can be read")
+        if tenant["error"]:
+            say(tenant["error"])
+            _hint(tenant["remedy"])
+        if every or not tenant["error"]:
+            _tell_entities([entity for entity in entities if every or entity["status"] != "ok"])
     output = document["output"]
-    say("output: can be written" if output["ok"] else f"output: {output['error']}")
+    say(f"output {output['url']}: {'can be written' if output['ok'] else output['error']}")
+    _hint(output["remedy"])
+    say("all well" if document["ok"] else "not ready: see above")
+
+
+def _tell_entities(entities: list[Json]) -> None:
+    from st_export.commands.console import show_table
+
+    if entities:
+        rows = [(entity["name"], entity["status"], entity["http_status"], entity["reason"]) for entity in entities]
+        show_table(("entity", "status", "HTTP", "reason"), rows, numbers=("HTTP",))
+    for remedy in dict.fromkeys(entity["remedy"] for entity in entities):
+        _hint(remedy)
+
+
+def _hint(text: str | None) -> None:
+    from st_export.commands.console import say
+
+    if text:
+        say(f"hint: {text}")

@@ -30,7 +30,7 @@ def command(settings: Globals, /, lake: str | None, as_json: bool, **options: An
 
     from st_export.commands.call import configured_lake, request_for, watched
     from st_export.commands.console import print_json, show_table
-    from st_export.exporter import compact
+    from st_export.maintenance import compact
 
     config = configured_lake(settings, lake)
     request = request_for(config, "run", **options)

@@ -13,7 +13,8 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from st_export.observe.logs import log_line, redact
+from st_export.config.redaction import redact
+from st_export.observe.logs import log_line
 from st_export.observe.table import print_table
 
 if TYPE_CHECKING:

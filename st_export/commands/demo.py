@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +16,23 @@ import click
 
 from st_export.commands.options import Globals
 from st_export.commands.options import command as make_command
-from st_export.errors import StExportError
+from st_export.errors import ConfigError, StExportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from st_export.flow import Json
 
-DEMO_ROWS = 2_000
+DEMO_ROWS = 1_500
+DEMO_YEARS = "0.12"
+"""Six weeks of history: enough to look like a business, few enough days (each is a file an entity) to be done in seconds."""
+
+MOST_SHOWN = 20
+"""Entities in the table at the end: the largest."""
+
+MEMORY = "_st_export/demo.txt"
+"""Keeps when the look-alike's clock began, so that a second call meets the same tenant."""
+
 START_SECONDS = 30.0
 """How long the look-alike may take to tell its URLs, and to end."""
 
@@ -34,7 +45,8 @@ START_SECONDS = 30.0
 def command(settings: Globals, /, rows: int, seed: int, lake: Path) -> int:
     """Export a look-alike into ./demo-lake: no account, no configuration.
 
-    It starts the look-alike, exports its made-up tenant over real HTTP, and says what to look at next. A second call brings what is new.
+    It starts the look-alike, exports its made-up tenant over real HTTP, and says what to look at next. A second call shows an idle night:
+    a request an entity, nothing new, no file.
     """
     from st_export.commands.console import note
     from st_export.commands.run import export_and_tell
@@ -42,13 +54,28 @@ def command(settings: Globals, /, rows: int, seed: int, lake: Path) -> int:
     from st_export.exporter import ExportRequest
 
     note("starting a ServiceTitan look-alike on this machine", settings)
-    with look_alike("--rows", str(rows), "--seed", str(seed)) as service:
+    now = _clock_start(lake)
+    with look_alike("--rows", str(rows), "--seed", str(seed), "--years", DEMO_YEARS, "--now", now) as service:
         config = parse_config(demo_config(service, lake))
         settings.secrets = config.secrets()
-        code = export_and_tell(settings, config, ExportRequest(command="run"), as_json=False)
+        code = export_and_tell(settings, config, ExportRequest(command="run"), as_json=False, most_shown=MOST_SHOWN)
     if code == 0:
         _tell_next(lake)
     return code
+
+
+def _clock_start(lake: Path) -> str:
+    """Return when the look-alike's clock begins: as at the first call into this lake, which is kept beside its state."""
+    memory = lake / MEMORY
+    try:
+        if memory.is_file():
+            return memory.read_text(encoding="utf-8").strip()
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(now + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{lake} cannot be written: {error.strerror}", hint="name another folder with `--lake`") from error
+    return now
 
 
 def demo_config(service: Json, lake: Path) -> dict[str, Any]:
@@ -96,6 +123,7 @@ def _tell_next(lake: Path) -> None:
     sql = "SELECT jobStatus, count(*) AS jobs, sum(total) AS total FROM jpm.jobs GROUP BY ALL ORDER BY jobs DESC"
     say("")
     say("Three things to try next:")
-    say(f"  st-export status --lake {lake}")
-    say(f'  st-export query --lake {lake} "{sql}"')
-    say(f"  ls {lake}/jpm.jobs/tenant_id=*/        the files: Parquet, one folder a day")
+    place = shlex.quote(str(lake))
+    say(f"  st-export status --lake {place}")
+    say(f'  st-export query --lake {place} "{sql}"')
+    say(f"  ls {place}/jpm.jobs/tenant_id=*/        the files: Parquet, one folder a day")

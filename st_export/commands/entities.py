@@ -134,7 +134,7 @@ def _list_reports(settings: Globals, tenants: tuple[int, ...], *, as_json: bool)
 
     from st_export.commands.call import check_tenants, configured, watched
     from st_export.commands.console import print_json, show_table
-    from st_export.run.reports import list_reports
+    from st_export.maintenance import list_reports
 
     config = configured(settings)
     with watched(settings, with_progress=False) as (events, _):

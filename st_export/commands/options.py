@@ -139,7 +139,7 @@ def export_options(function: F) -> F:
         "--stop-after", "stop_after_seconds", type=Duration(), metavar="DURATION", help="End cleanly after this time, everything committed."
     )(function)
     text = "Wait so long for another run's lock; default: do not wait."
-    return click.option("--wait", "wait_seconds", type=Duration(), metavar="DURATION", help=text)(function)
+    return click.option("--wait", "wait_seconds", type=Duration(), default=0.0, metavar="DURATION", help=text)(function)
 
 
 def json_option(function: F) -> F:

@@ -37,7 +37,7 @@ def command(settings: Globals, /, start: datetime | None, end: datetime | None, 
 
     check_window(start, end)
     config = configured(settings)
-    from st_export.run.preview import preview
+    from st_export.maintenance import preview
 
     request = request_for(config, "backfill" if start else "run", **options, backfill_from=start, backfill_to=end)
     with watched(settings, with_progress=False) as (events, _):
@@ -46,31 +46,64 @@ def command(settings: Globals, /, start: datetime | None, end: datetime | None, 
         print_json(document)
     else:
         _tell(document)
+        if settings.verbosity:
+            _tell_left_out(document)
     return 0
 
 
 def _tell(document: Json) -> None:
     from st_export.commands.console import say, show_table
-    from st_export.observe.quantities import count_text, plural, seconds_text
+    from st_export.observe.quantities import bytes_text, count_text, plural, seconds_text
+    from st_export.plan.estimate import FEED_PAGE_ROWS
 
+    headers = ("entity", "kind", "window", "rows", "requests", "seconds", "note")
     for tenant in document["tenants"]:
         say(f"tenant {tenant['id']}")
-        headers = ("entity", "kind", "window", "rows", "requests", "seconds", "note")
-        rows = [
-            (
-                entity["name"],
-                entity["kind"],
-                window_text(entity["window"]),
-                None if entity["rows"] is None else count_text(entity["rows"]),
-                None if entity["requests"] is None else count_text(entity["requests"]),
-                None if entity["seconds"] is None else f"{entity['seconds']:.1f}",
-                entity.get("note") or entity.get("reason"),
-            )
-            for entity in tenant["entities"]
-        ]
-        show_table(headers, rows, numbers=("rows", "requests", "seconds"))
-        seconds = "" if tenant["seconds"] is None else f", {seconds_text(tenant['seconds'])} at the limit"
-        say(f"in all: {plural(tenant['requests'] or 0, 'request')}{seconds}; empty: the service does not tell before it is read")
+        show_table(headers, [_row(entity) for entity in tenant["entities"]], numbers=headers[3:6])
+        unknown = tenant["unknown"]
+        more = f"; more for {plural(unknown, 'entity', 'entities')} of which the service does not tell all" if unknown else ""
+        size = f", about {bytes_text(tenant['bytes'])} of JSON" if tenant["bytes"] else ""
+        say(
+            f"in all about {plural(tenant['rows'], 'row')}{size}, {plural(tenant['requests'], 'request')}, "
+            f"{seconds_text(tenant['seconds'])} at the limit{more}"
+        )
+        if any(entity["kind"] == "feed" for entity in tenant["entities"]):
+            say(f"feeds: reckoned with {FEED_PAGE_ROWS:,} rows a page, which the service does not tell")
+        for kind, entities in _by_kind(tenant["left_out"]).items():
+            requests = sum(entity["requests"] or 0 for entity in entities)
+            cost = f"at least {count_text(requests)} requests" if requests else "cost unknown"
+            say(f"left out by `kinds`: {kind}, {plural(len(entities), 'entity', 'entities')}, {cost} (-v lists them)")
+
+
+def _tell_left_out(document: Json) -> None:
+    from st_export.commands.console import say, show_table
+
+    headers = ("entity", "kind", "window", "rows", "requests", "seconds", "note")
+    for tenant in document["tenants"]:
+        if tenant["left_out"]:
+            say(f"tenant {tenant['id']}: left out by `kinds`")
+            show_table(headers, [_row(entity) for entity in tenant["left_out"]], numbers=headers[3:6])
+
+
+def _row(entity: Json) -> tuple[object, ...]:
+    from st_export.observe.quantities import count_text
+
+    return (
+        entity["name"],
+        entity["kind"],
+        window_text(entity["window"]),
+        None if entity["rows"] is None else count_text(entity["rows"]),
+        None if entity["requests"] is None else count_text(entity["requests"]),
+        None if entity["seconds"] is None else f"{entity['seconds']:.1f}",
+        entity["note"],
+    )
+
+
+def _by_kind(entities: list[Json]) -> dict[str, list[Json]]:
+    found: dict[str, list[Json]] = {}
+    for entity in entities:
+        found.setdefault(entity["kind"], []).append(entity)
+    return found
 
 
 def window_text(window: Json) -> str:

@@ -53,10 +53,11 @@ def command(
 
 
 async def _ask(config: Config, sql: str, output: OutputFormat, file: Path | None, memory_limit_mb: int | None) -> int:
-    from st_export.commands.call import open_for_reading, shapes, written_entities
+    from st_export.commands.call import open_for_reading, written_entities
     from st_export.lake.query import query
+    from st_export.lake.shapes import shapes
 
-    store = await open_for_reading(config)
+    store = await open_for_reading(config, must_exist=True)
     return await query(
         store,
         shapes(config, await written_entities(store)),

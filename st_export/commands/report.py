@@ -70,7 +70,7 @@ async def _read_runs(config: Config, run: str | None) -> tuple[Json, list[Json],
     from st_export.commands.call import open_for_reading
     from st_export.lake.nulls import empty_columns
 
-    store = await open_for_reading(config)
+    store = await open_for_reading(config, must_exist=True)
     names = sorted([entry.path async for entry in store.list(RUNS_FOLDER) if entry.path.endswith(".json")])
     ids = [Path(name).stem for name in names]
     if not ids:

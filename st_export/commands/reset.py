@@ -34,7 +34,7 @@ def command(settings: Globals, /, names: tuple[str, ...], to: datetime | None, t
     from st_export.commands.console import print_json, say
 
     config = configured(settings, needs_credentials=False)
-    from st_export.run.reset import reset
+    from st_export.maintenance import reset
 
     wanted = check_tenants(config, tenants)
     with watched(settings, with_progress=False) as (events, _):
@@ -42,8 +42,9 @@ def command(settings: Globals, /, names: tuple[str, ...], to: datetime | None, t
     if as_json:
         print_json(document)
         return 0
-    start = f"{to:%Y-%m-%dT%H:%M:%SZ}" if to else "the beginning"
     for tenant in document["tenants"]:
+        if not tenant["entities"]:
+            say(f"tenant {tenant['id']}: none of these has a position yet")
         for entity in tenant["entities"]:
-            say(f"tenant {tenant['id']}, {entity['name']}: the next run reads it again from {start} on")
+            say(f"tenant {tenant['id']}, {entity['name']}: the next run reads it again from {entity['from'] or 'the beginning'} on")
     return 0

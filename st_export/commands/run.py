@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from st_export.exporter import ExportRequest
 
 
-def export_and_tell(settings: Globals, config: Config, request: ExportRequest, *, as_json: bool) -> int:
-    """Export under the eyes of the observers, then tell the summary; return the run's exit code."""
+def export_and_tell(
+    settings: Globals, config: Config, request: ExportRequest, *, as_json: bool, most_shown: int | None = None
+) -> int:  # fmt: skip
+    """Export under the eyes of the observers, then tell the summary; return the run's exit code.
+
+    With `most_shown` the run is told in brief: no line an entity, and so many of the largest in the table.
+    """
     from functools import partial
 
     import anyio
@@ -27,10 +32,10 @@ def export_and_tell(settings: Globals, config: Config, request: ExportRequest, *
     from st_export.exporter import export
     from st_export.observe.table import print_final
 
-    with watched(settings) as (events, progress):
+    with watched(settings, with_lines=most_shown is None) as (events, progress):
         summary: dict[str, Any] = anyio.run(partial(export, config, request, events))
     if settings.log_format != "json":
-        print_final(stderr_console(), progress, quiet=settings.quiet)
+        print_final(stderr_console(), progress, quiet=settings.quiet, most=most_shown)
     if as_json:
         print_json(summary)
     return int(summary["exit_code"])

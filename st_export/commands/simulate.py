@@ -11,6 +11,7 @@ import click
 
 from st_export.commands.options import Date, Duration, Globals
 from st_export.commands.options import command as make_command
+from st_export.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,11 @@ def command(_settings: Globals, /, faults: tuple[str, ...], others: tuple[str, .
     """
     from st_export.simulate.server import run
 
-    run(simulate_options(given, faults, others))
+    options = simulate_options(given, faults, others)
+    try:
+        run(options)
+    except OSError as error:
+        raise ConfigError(f"the look-alike cannot listen on port {options.port}: {error.strerror}", hint="take another `--port`") from error
     return 0
 
 

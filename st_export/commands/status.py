@@ -20,6 +20,9 @@ USUALLY_OLD_SECONDS = 26 * 3600.0
 
 EXIT_OLD = 4
 
+MOST_TOLD = 10
+"""Old entities that an alert names; the table has all."""
+
 
 @make_command("status", "st-export status", "st-export status --fail-if-older 26h", "st-export status --lake ./demo-lake")
 @click.option(
@@ -43,7 +46,7 @@ def command(settings: Globals, /, limit_seconds: float | None, lake: str | None,
     from st_export.commands.console import note, print_json
 
     config = configured_lake(settings, lake)
-    from st_export.run.status import status
+    from st_export.maintenance import status
 
     document: dict[str, Any] = anyio.run(partial(status, config, check_tenants(config, tenants)))
     now = datetime.now(UTC)
@@ -54,8 +57,10 @@ def command(settings: Globals, /, limit_seconds: float | None, lake: str | None,
     if limit_seconds is None:
         return 0
     old = old_entities(document, now, limit_seconds)
-    for text in old:
+    for text in old[:MOST_TOLD]:
         note(text, settings)
+    if len(old) > MOST_TOLD:
+        note(f"and {len(old) - MOST_TOLD:,} more", settings)
     return EXIT_OLD if old else 0
 
 
@@ -128,8 +133,14 @@ def _ago(moment_text: str | None, now: datetime) -> str:
 
 
 def _position_text(position: Json) -> str:
-    if isinstance(position, str):
-        return position
-    if isinstance(position, dict):
-        return ", ".join(f"{key} {value}" for key, value in position.items() if value not in (None, False, [], {}))
-    return "" if position is None else str(position)
+    """Return a position for people: up to when all is in the lake, and what is under way."""
+    if not position:
+        return ""
+    current = position.get("current")
+    under_way = f"under way since {_day(current['started'])}" if current else ""
+    done = f"up to {_day(position['watermark'])}" if position.get("watermark") else ""
+    return "; ".join(part for part in (done, under_way) if part) or "from the beginning"
+
+
+def _day(moment_text: str) -> str:
+    return moment_text.replace("T", " ").partition(".")[0].removesuffix("Z")

@@ -48,6 +48,8 @@ def command(settings: Globals, /, lake: str | None, as_json: bool, api: bool, re
     if as_json:
         print_json(document)
     else:
+        for item in document.get("repaired", ()):
+            say(f"repaired: {item['entity']}, {item['file']}: {item['problem']}")
         if problems:
             show_table(("entity", "file", "problem"), [(item["entity"], item["file"], item["problem"]) for item in problems])
         found = plural(len(problems), "problem") if problems else "all is well"
@@ -57,11 +59,11 @@ def command(settings: Globals, /, lake: str | None, as_json: bool, api: bool, re
 
 async def _verified(config: Config, tenants: tuple[int, ...], events: Events, *, api: bool, repair: bool) -> dict[str, Any]:
     if api or repair:
-        from st_export.exporter import verify as verify_against_service
+        from st_export.verification import verify as verify_against_service
 
         document: dict[str, Any] = await verify_against_service(config, tenants, events, api=api, repair=repair)
         return document
     from st_export.commands.call import open_for_reading
     from st_export.lake.verify import verify
 
-    return (await verify(await open_for_reading(config), tenants=tenants or None)).document()
+    return (await verify(await open_for_reading(config, must_exist=True), tenants=tenants or None)).document()

@@ -37,7 +37,8 @@ def command(settings: Globals, /, dialect: str, url: str | None, lake: str | Non
 
 
 async def _definitions(config: Config, dialect: str, url: str | None) -> str:
-    from st_export.commands.call import open_for_reading, shapes, written_entities
+    from st_export.commands.call import open_for_reading, written_entities
+    from st_export.lake.shapes import shapes
     from st_export.lake.views import definitions
 
     written = await written_entities(await open_for_reading(config))
