@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+import aiohttp
 
 from st_export.config.model import Config
 from st_export.events import Events, Noted
@@ -76,6 +80,8 @@ class Service:
     look_alike: LookAlike
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    bodies: list[tuple[str, Any]] = field(default_factory=list)
+    """Path and JSON body of each POST to the API that the look-alike answered."""
 
     @property
     def changes(self) -> Changes:
@@ -86,9 +92,11 @@ class Service:
         return Lake(self.folder)
 
     def config(self, **more: Any) -> Config:
-        """Return a configuration for all of the look-alike's tenants; mappings in `more` are laid over the defaults."""
+        """Return a configuration for all of the look-alike's tenants (`timezone` is theirs); mappings are laid over the defaults."""
+        more = {**self.settings, **more}
+        zone = {"timezone": more.pop("timezone")} if "timezone" in more else {}
         tenants = [
-            {"id": each.id, "client_id": each.client_id, "client_secret": each.client_secret, "app_key": each.app_key}
+            {"id": each.id, "client_id": each.client_id, "client_secret": each.client_secret, "app_key": each.app_key, **zone}
             for each in self.look_alike.tenants
         ]
         plain: dict[str, Any] = {
@@ -98,7 +106,19 @@ class Service:
             "limits": {"requests_per_second": 100_000, "report_interval": 0.001},
             "output": {"url": str(self.folder)},
         }
-        return Config.model_validate(_laid_over(_laid_over(plain, self.settings), more))
+        return Config.model_validate(_laid_over(plain, more))
+
+    async def ask(self, path: str, **query: str) -> Any:
+        """Ask the look-alike as a stranger does; return the JSON of its answer."""
+        access = self.look_alike.tenants[0]
+        form = {"grant_type": "client_credentials", "client_id": access.client_id, "client_secret": access.client_secret}
+        async with aiohttp.ClientSession() as session:
+            async with session.post(self.look_alike.auth_url, data=form) as answer:
+                token = (await answer.json())["access_token"]
+            headers = {"Authorization": f"Bearer {token}", "ST-App-Key": access.app_key}
+            url = self.look_alike.api_url + path.replace("{tenant}", str(access.id))
+            async with session.get(url, params=query, headers=headers) as answer:
+                return json.loads(await answer.text(), parse_float=lambda text: Decimal(repr(float(text))))
 
     async def run(self, *select: str, clock: Clock | None = None, request: Mapping[str, Any] | None = None, **settings: Any) -> Ended:
         """Run the nightly job (or what `request` says) and return how it ended."""
@@ -123,7 +143,21 @@ async def service(folder: Path, options: Mapping[str, Any] | None = None, **sett
         "report_interval_seconds": 0,
     }  # fmt: skip
     async with serve(SimulateOptions(**{**defaults, **(options or {})})) as look_alike:
-        yield Service(look_alike, folder, settings)
+        running = Service(look_alike, folder, settings)
+        _keep_bodies(running)
+        yield running
+
+
+def _keep_bodies(running: Service) -> None:
+    simulation = running.look_alike.simulation
+    inner = simulation.answer
+
+    async def answer(method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes, struck: Any) -> Any:
+        if body:
+            running.bodies.append((path, json.loads(body)))
+        return await inner(method, path, query, headers, body, struck)
+
+    simulation.answer = answer  # type: ignore[method-assign]
 
 
 def _laid_over(plain: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

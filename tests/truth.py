@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?")
+_INTEGER = re.compile(r"-?(0|[1-9]\d*)")
 _DIGITS = Context(prec=100, rounding=ROUND_HALF_EVEN)
 _MISFIT = object()
 
@@ -70,7 +71,7 @@ class Lake:
         if not files:
             return []
         with duckdb.connect() as connection:
-            sql = "select * exclude (filename), filename as _file from read_parquet($1, filename = true, hive_partitioning = false)"
+            sql = "select * from read_parquet($1, filename = '_file', hive_partitioning = false)"
             table = connection.sql(sql, params=[[str(self.folder / name) for name in files]]).to_arrow_table()
         found = table.to_pylist()
         return [Row(str(Path(row.pop("_file")).relative_to(self.folder)), row) for row in found]
@@ -141,13 +142,31 @@ def compare(
     needed = {_of_record(entity, each, places) for each in truth if every_version or is_shown(each)}
     rows = lake.rows(name, tenant)
     data = [row for row in rows if not row.is_tombstone]
-    found = Counter(_of_row(entity, row) for row in data)
+    found = Counter(row_text(entity, row) for row in data)
     differences = [f"{count} times in the lake: {text}" for text, count in found.items() if count > 1]
     differences += [f"not in the truth: {text}" for text in found.keys() - known.keys()]
     differences += [f"not in the lake: {text}" for text in needed - found.keys()]
     differences += _ours(rows, tenant, lambda row: _day(entity, row) if partition is None else partition(row))
     differences += _tombstones(entity, rows, {_key(entity, json.loads(each.record)) for each in truth if is_shown(each)})
     return Compared(len(data), len(known), len(rows) - len(data), differences)
+
+
+def behind(lake: Lake, name: str, before: Iterable[TruthVersion], after: Iterable[TruthVersion], *, tenant: int = 1001) -> list[str]:
+    """Return the records that were shown `before` a run and of which the lake has neither that version nor a newer one.
+
+    A record that is no longer shown `after` the run may have gone before its page was asked.
+    """
+    entity = entities()[name]
+    is_shown = (lambda each: each.current) if entity.kind == "feed" else (lambda each: each.current and each.listed)
+    found = {row_text(entity, row) for row in lake.rows(name, tenant) if not row.is_tombstone}
+    later = list(after)
+    still = {each.id for each in later if is_shown(each)}
+    wrong = []
+    for old in before:
+        if is_shown(old) and old.id in still:
+            wanted = {_of_record(entity, each, 9) for each in later if each.id == old.id and each.at >= old.at}
+            wrong += [] if wanted & found else [f"{name} {old.id} is not there as it was or newer"]
+    return wrong
 
 
 def same(lake: Lake, look_alike: LookAlike, names: Iterable[str], **how: Any) -> int:
@@ -173,7 +192,8 @@ def _ours(rows: list[Row], tenant: int, partition: Callable[[Row], str | None]) 
 
 
 def _day(entity: Entity, row: Row) -> str:
-    moments = (_at(row.values, column) for column in entity.partition_by)
+    asked = row.values.get("_window_from")
+    moments = [asked] if asked is not None else [_at(row.values, column) for column in entity.partition_by]
     moment = next((each for each in moments if each is not None), row.values["_exported_at"])
     return f"day={moment.date() if isinstance(moment, datetime) else moment}"
 
@@ -217,7 +237,8 @@ def record_text(entity: Entity, record: Any, places: int | None = 9) -> str:
     return _text(columns, rescued or None)
 
 
-def _of_row(entity: Entity, row: Row) -> str:
+def row_text(entity: Entity, row: Row) -> str:
+    """Return the canonical text of a row of the lake."""
     columns = {column.name: _canonical(column, row.values[column.name]) for column in entity.columns}
     text = row.values["_rescued"]
     rescued = json.loads(text, parse_float=lambda each: Decimal(repr(float(each)))) if text is not None else None
@@ -279,7 +300,7 @@ def _scalar(kind: str, value: Any, places: int | None) -> tuple[Any, bool]:  # n
     if isinstance(value, bool) or kind in ("struct", "list"):
         return None, False
     if kind == "int64":
-        whole = value if isinstance(value, int) else None
+        whole = value if isinstance(value, int) else int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
         return (whole, True) if whole is not None and -(2**63) <= whole < 2**63 else (None, False)
     if kind == "timestamp":
         moment = _moment(value)

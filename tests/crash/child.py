@@ -1,7 +1,7 @@
-"""An export in a process of its own, for the tests that kill: `child.py FILE`, a JSON file with the `config`, the `request` and,
-where it is to die by SIGKILL, `kill`: the `number`th time that `step` of a commit of `entity` is reached.
+"""An export in a process of its own, for the tests that kill.
 
-The run summary goes to stdout; a child that was killed prints nothing.
+The process is forked from a server that has imported everything already, so that a hundred kills take no hundred starts of an
+interpreter; it shares nothing else with the test. What it prints and its run summary go to files.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,6 +19,8 @@ from typing import Any
 
 import anyio
 
+import st_export.run.tenant  # so that the fork server has it
+import st_export.storage.local  # noqa: F401 -- likewise: the store is chosen when it is opened
 from st_export.config.model import Config
 from st_export.events import CommitStepped, Event, Events
 from st_export.exporter import ExportRequest, export
@@ -25,7 +28,7 @@ from st_export.exporter import ExportRequest, export
 
 @dataclass
 class KillAt:
-    """A listener that kills its own process."""
+    """A listener that kills its own process, the `number`th time that a commit of an entity reaches a step."""
 
     entity: str
     step: str
@@ -38,16 +41,18 @@ class KillAt:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(document: dict[str, Any]) -> int:
-    events = Events(*([KillAt(**document["kill"])] if document.get("kill") else []))
-    request = document.get("request", {})
+def work(folder: str, config: dict[str, Any], request: dict[str, Any], kill: tuple[str, str, int] | None) -> None:
+    """Export; leave `summary.json` and `stderr.txt` in the folder, and end with the run's exit code."""
+    with (Path(folder) / "stderr.txt").open("w") as stderr:
+        os.dup2(stderr.fileno(), 2)
+    events = Events(*([KillAt(*kill)] if kill is not None else []))
     for name in ("backfill_from", "backfill_to"):
         if request.get(name):
             request[name] = datetime.fromisoformat(request[name])
-    summary = anyio.run(partial(export, Config.model_validate(document["config"]), ExportRequest(**request), events))
-    print(json.dumps(summary), flush=True)
-    return int(summary["exit_code"])
-
-
-if __name__ == "__main__":
-    sys.exit(main(json.loads(Path(sys.argv[1]).read_text())))
+    try:
+        summary = anyio.run(partial(export, Config.model_validate(config), ExportRequest(**request), events))
+    except Exception:  # noqa: BLE001 -- the border of this process: what comes is told and ends it
+        traceback.print_exc()
+        sys.exit(1)
+    (Path(folder) / "summary.json").write_text(json.dumps(summary))
+    sys.exit(int(summary["exit_code"]))

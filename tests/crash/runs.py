@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import multiprocessing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from tests.soak.compare import compare_entities, data_files
+from tests.crash.child import work
+from tests.soak.compare import compare
+from tests.truth import Lake
 
 if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+    from pathlib import Path
+
     from st_export.simulate.auth import TenantAccess
     from st_export.simulate.process import RemoteLookAlike
 
-ROOT = Path(__file__).parents[2]
+_FORK_SERVER = multiprocessing.get_context("forkserver")
+_FORK_SERVER.set_forkserver_preload(["tests.crash.child"])
 KILLED = -9
 KINDS = {
     "feed": "jpm.jobs",
@@ -27,6 +31,11 @@ KINDS = {
 }
 ENTITIES = tuple(KINDS.values())
 SECONDS = 120
+
+
+def data_files(lake: Path) -> list[Path]:
+    """Return every Parquet file that a reader of the lake sees."""
+    return sorted(path for path in lake.rglob("*.parquet") if "_st_export" not in path.relative_to(lake).parts)
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,34 @@ class Ended:
         return int(self.summary["totals"]["rows"])
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run under way, in a process of its own."""
+
+    process: ForkServerProcess
+    folder: Path
+
+    def kill(self) -> None:
+        """End it by SIGKILL, if it has not ended."""
+        self.process.kill()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long for its end; return whether it has ended."""
+        self.process.join(seconds)
+        return self.process.exitcode is not None
+
+    def ended(self) -> Ended:
+        """Wait for its end."""
+        if not self.wait(SECONDS):
+            self.kill()
+            self.process.join()
+        summary = self.folder / "summary.json"
+        code = self.process.exitcode
+        assert code is not None
+        self.process.close()
+        return Ended(code, json.loads(summary.read_text()) if summary.exists() else None, (self.folder / "stderr.txt").read_text())
+
+
 @dataclass
 class Runs:
     """A tenant of a look-alike and the lake it is exported to."""
@@ -51,6 +88,8 @@ class Runs:
     folder: Path
     entities: tuple[str, ...] = ENTITIES
     more: dict[str, Any] = field(default_factory=dict)
+    partition: str = "month"
+    started: int = 0
 
     @property
     def access(self) -> TenantAccess:
@@ -75,35 +114,27 @@ class Runs:
             "select": list(self.entities),
             "entities": {"*": {"page_size": 10}},
             "limits": {"requests_per_second": 1000},
-            "output": {"url": str(self.lake), "partition": "month"},
+            "output": {"url": str(self.lake), "partition": self.partition},
         }
         return {**base, **self.more}
 
-    def start(self, *, kill: tuple[str, str, int] | None = None, **request: Any) -> subprocess.Popen[str]:
+    def start(self, *, kill: tuple[str, str, int] | None = None, **request: Any) -> Run:
         """Start a run; `kill` is the entity, the step and how many times it must be reached."""
-        document: dict[str, Any] = {"config": self.config(), "request": request}
-        if kill is not None:
-            document["kill"] = dict(zip(("entity", "step", "number"), kill, strict=True))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "run.json"
-        file.write_text(json.dumps(document))
-        command = [sys.executable, "-m", "tests.crash.child", str(file)]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.started += 1
+        folder = self.folder / f"run-{self.started}"
+        folder.mkdir(parents=True)
+        process = _FORK_SERVER.Process(target=work, args=(str(folder), self.config(), request, kill))
+        process.start()
+        return Run(process, folder)
 
     def run(self, *, kill: tuple[str, str, int] | None = None, **request: Any) -> Ended:
         """Run to the end, or to the death."""
-        return ended(self.start(kill=kill, **request))
+        return self.start(kill=kill, **request).ended()
 
     def compare(self) -> list[str]:
-        """Return how the lake differs from the truth, and what it holds that no manifest names."""
+        """Return how the lake differs from the truth, and where files and manifests do not agree."""
         self.check_readable()
-        manifests = (self.lake / "_st_export" / "manifests").rglob("*.json")
-        named = [one["path"] for manifest in manifests for one in json.loads(manifest.read_text())["files"]]
-        there = [str(path.relative_to(self.lake)) for path in data_files(self.lake)]
-        differences = compare_entities(self.lake, self.look_alike, self.access.id, self.entities).differences
-        if sorted(named) != sorted(there):
-            differences.append(f"files without a manifest or the reverse: {sorted(set(named) ^ set(there))}")
-        return differences
+        return compare(self.lake, self.look_alike, self.access.id, self.entities).differences[:5] + Lake(self.lake).problems()
 
     def check_readable(self) -> None:
         """Read every file that a reader sees, whole: one that cannot be read raises."""
@@ -115,12 +146,6 @@ class Runs:
         return len(list((self.lake / "_st_export" / "manifests").rglob("*.json")))
 
     def left_over(self) -> list[str]:
-        """Return intents and temporary files that nobody has taken away."""
+        """Return intents and temporary files that nobody has taken away (marks that bear no data aside)."""
         state = self.lake / "_st_export"
-        return [str(path) for name in ("intents", "tmp") for path in (state / name).rglob("*") if path.is_file() and path.name != ".guard"]
-
-
-def ended(process: subprocess.Popen[str]) -> Ended:
-    """Wait for a run."""
-    stdout, stderr = process.communicate(timeout=SECONDS)
-    return Ended(process.returncode, json.loads(stdout) if stdout.strip() else None, stderr)
+        return [str(path) for name in ("intents", "tmp") for path in (state / name).rglob("*") if path.is_file() and path.name[0] != "."]

@@ -13,7 +13,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from st_export import events as happened
-from st_export.observe.logs import LogWriter, log_line, redact
+from st_export.config.redaction import redact
+from st_export.observe.logs import LogWriter, log_line
 from st_export.observe.wording import Level, event_level, event_message, event_name, event_place
 
 AT = datetime(2026, 11, 25, 2, 0, 1, 500000, tzinfo=UTC)

@@ -112,6 +112,15 @@ def test_the_spool_of_a_dead_process_is_swept_and_of_a_living_one_kept(tmp_path:
         assert not (tmp_path / name).exists()
 
 
+def test_a_private_spool_is_closed_to_others(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir(mode=0o755)
+    Spool(tmp_path / "mine", private=True).folder()
+    assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with pytest.raises(PermissionError, match="belongs to somebody else"):
+        Spool(tmp_path / "link", private=True).folder()
+
+
 def test_the_spool_goes_with_its_process(tmp_path: Path) -> None:
     code = "import sys, pathlib; from st_export.storage.spool import Spool;"
     code += "spool = Spool(pathlib.Path(sys.argv[1])); spool.temporary().write_bytes(b'x')"
