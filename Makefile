@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+RUNNABLE := $(VENV)/.runnable
 STAMP  := $(VENV)/.installed
 UV     := $(shell command -v uv 2>/dev/null)
 
@@ -13,19 +14,31 @@ help: ## what can be made
 
 setup: $(STAMP) ## a virtual environment with the locked versions
 
-$(STAMP): requirements-dev.lock pyproject.toml
 ifneq ($(UV),)
-	@test -x $(BIN)/python || uv venv -q --python $(PYTHON) $(VENV)
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q --require-hashes -r requirements-dev.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q --no-deps -e .
+MAKE_VENV := uv venv -q --python $(PYTHON) $(VENV)
+INSTALL   := VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q
 else
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+MAKE_VENV := $(PYTHON) -m venv $(VENV)
+INSTALL   := $(BIN)/pip install -q --disable-pip-version-check
 endif
+
+define install
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(MAKE_VENV); }
+	@echo "installing the versions of $(1)"
+	@$(INSTALL) --require-hashes -r $(1)
+	@$(INSTALL) --no-deps -e .
+endef
+
+# The demo needs a third of what the tests need.
+$(RUNNABLE): requirements.lock pyproject.toml
+	$(call install,requirements.lock)
 	@touch $@
 
-demo: $(STAMP) ## export the embedded look-alike into ./demo-lake
+$(STAMP): requirements-dev.lock pyproject.toml
+	$(call install,requirements-dev.lock)
+	@touch $(RUNNABLE) $@
+
+demo: $(RUNNABLE) ## export the embedded look-alike into ./demo-lake
 	@$(BIN)/st-export demo
 
 test: $(STAMP) ## all tests but the heavy ones

@@ -36,6 +36,11 @@ _MISFIT = object()
 
 
 @lru_cache(maxsize=1)
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
+@lru_cache(maxsize=1)
 def entities() -> dict[str, Entity]:
     """Return the catalog's entities by name."""
     return {str(name): entity for name, entity in load_catalog(None).entities.items()}
@@ -61,7 +66,7 @@ class Lake:
 
     def files(self, entity: str | None = None) -> list[str]:
         """Return the data files of an entity, or of all, relative to the lake; `current/` and the state are not data."""
-        found = self.folder.glob("*/tenant_id=*/**/*.parquet")
+        found = self.folder.glob(f"{entity or '*'}/tenant_id=*/**/*.parquet")
         names = sorted(str(path.relative_to(self.folder)) for path in found)
         return [name for name in names if not name.startswith(("current/", "_st_export/")) and entity in (None, name.split("/")[0])]
 
@@ -70,9 +75,8 @@ class Lake:
         files = [name for name in self.files(entity) if tenant is None or f"/tenant_id={tenant}/" in name]
         if not files:
             return []
-        with duckdb.connect() as connection:
-            sql = "select * from read_parquet($1, filename = '_file', hive_partitioning = false)"
-            table = connection.sql(sql, params=[[str(self.folder / name) for name in files]]).to_arrow_table()
+        sql = "select * from read_parquet($1, filename = '_file', hive_partitioning = false)"
+        table = _duckdb().sql(sql, params=[[str(self.folder / name) for name in files]]).to_arrow_table()
         found = table.to_pylist()
         return [Row(str(Path(row.pop("_file")).relative_to(self.folder)), row) for row in found]
 
@@ -227,14 +231,18 @@ def _key(entity: Entity, values: dict[str, Any]) -> str:
 
 def _of_record(entity: Entity, version: TruthVersion, places: int | None) -> str:
     record = json.loads(version.record, parse_float=lambda text: Decimal(repr(float(text))))
-    return record_text(entity, record, places)
+    return record_text(entity, record, places, parent=version.parent if _has_parent(entity) else None)
 
 
-def record_text(entity: Entity, record: Any, places: int | None = 9) -> str:
-    """Return the canonical text of a record as it was sent, by the contract's rules."""
+def _has_parent(entity: Entity) -> bool:
+    return entity.kind == "child" and not entity.batch_ids
+
+
+def record_text(entity: Entity, record: Any, places: int | None = 9, parent: str | None = None) -> str:
+    """Return the canonical text of a record as it was sent, by the contract's rules; `parent` is the nearest id in its path."""
     rescued: dict[str, Any] = {}
     columns = _struct(entity.columns, record, "", rescued, places)
-    return _text(columns, rescued or None)
+    return _text(columns, rescued or None, parent)
 
 
 def row_text(entity: Entity, row: Row) -> str:
@@ -242,11 +250,11 @@ def row_text(entity: Entity, row: Row) -> str:
     columns = {column.name: _canonical(column, row.values[column.name]) for column in entity.columns}
     text = row.values["_rescued"]
     rescued = json.loads(text, parse_float=lambda each: Decimal(repr(float(each)))) if text is not None else None
-    return _text(columns, rescued)
+    return _text(columns, rescued, str(row.values["_parent_id"]) if _has_parent(entity) else None)
 
 
-def _text(columns: Any, rescued: Any) -> str:
-    return json.dumps({"row": columns, "rescued": rescued}, sort_keys=True, default=_plain)
+def _text(columns: Any, rescued: Any, parent: str | None) -> str:
+    return json.dumps({"row": columns, "rescued": rescued, "parent": parent}, sort_keys=True, default=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -64,12 +64,20 @@ class Command(click.Command):
         self.examples = tuple(examples)
         self.params.extend(global_options())
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take a text that begins with a comment of SQL (`-- why`) for what it is: no option."""
+        return super().parse_args(ctx, [f"\n{text}" if _is_commented(text) else text for text in args])
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the examples."""
         if self.examples:
             with formatter.section("Examples"):
                 for example in self.examples:
                     formatter.write(f"  {example}\n")
+
+
+def _is_commented(text: str) -> bool:
+    return text.startswith("--") and (text[2:3].isspace() or "\n" in text)
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:

@@ -39,11 +39,11 @@ def forms_of(secrets: tuple[str, ...]) -> tuple[str, ...]:
         found |= {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), escaped, repr(secret)[1:-1]}
         found |= {form.replace("%", "%25") for form in (quote(secret, safe=""),) if "%" in form}
         found |= {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quote(secret, safe=""))}
-        found |= _base64forms_of(secret.encode())
+        found |= _base64_forms(secret.encode())
     return tuple(sorted(found, key=lambda form: (-len(form), form)))
 
 
-def _base64forms_of(secret: bytes) -> set[str]:
+def _base64_forms(secret: bytes) -> set[str]:
     """Return what a secret looks like inside base64, after 0, 1 or 2 bytes of something else: only the characters it alone decides."""
     forms: set[str] = set()
     for offset in range(3):

@@ -29,8 +29,6 @@ from st_export.fetch.session import require_https
 from st_export.fetch.token import stripped
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import aiohttp
     from pydantic import SecretStr
 
@@ -391,12 +389,6 @@ class Client:
 
     def _secrets(self) -> tuple[str, ...]:
         return (*self._access.token.secrets(), self._app_key)
-
-    async def service_time(self) -> datetime:
-        """Return the service's time; before the API's first answer, by what the token's answer told (errors as of the token)."""
-        if not self._service_clock.is_known:
-            await self._access.token.header()
-        return self._service_clock.now()
 
     def _learn_time(self, response: aiohttp.ClientResponse) -> None:
         if response.status < 500 and response.url.origin() == self._origin and (moment := http_moment(response.headers.get("Date"))):

@@ -67,11 +67,9 @@ class Source:
         return entity in self._page_bytes
 
     async def service_time(self) -> datetime:
-        """Return the service's time, learnt from an answer; errors as of the token."""
-        return await self._client.service_time()
-
-    def service_now(self) -> datetime:
-        """Return the service's time as far as it is known; the machine's before the first answer."""
+        """Return the service's time; before the API's first answer, by what the token's answer told (errors as of the token)."""
+        if not self._service_clock.is_known:
+            await self._client.authorize()
         return self._service_clock.now()
 
     async def authorize(self) -> None:

@@ -98,7 +98,7 @@ async def _due(parts: Parts, entity: Entity, drivers: list[Entity], in_lake: Map
 
 
 async def _from_lake(parts: Parts, driver: Entity, columns: list[str], due: Due, add: Callable[[pa.Table], object]) -> None:
-    async for table in parts.lake_tables(driver, columns):
+    async for table in parts.lake_tables(driver, columns, since=due.arrived):
         await anyio.to_thread.run_sync(lambda table=table: add(due_rows(table, driver, due)))  # type: ignore[misc]
 
 
@@ -169,6 +169,8 @@ class _Rows(_Files):
         """Take the files of some rows; called in a worker thread."""
         for parent in self._parents:
             values = rows.column(_column(parent))
+            if pa.types.is_null(values.type):
+                continue
             if pa.types.is_integer(values.type):
                 self.numbers.append(np.unique(values.drop_null().to_numpy(zero_copy_only=False)))
                 continue

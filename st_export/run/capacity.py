@@ -46,9 +46,7 @@ async def read_capacity(parts: Parts, entity: Entity, scope: Scope) -> None:
             await parts.source.release(page)
         return unit
 
-    await read_slots(
-        parts, entity, scope, fill, zone=parts.zone, lookback_days=days.days_back, first_days=days.days_back, ahead_days=days.days_ahead
-    )
+    await read_slots(parts, entity, scope, fill, zone=parts.zone, around=(days.days_back, days.days_ahead))
 
 
 def _rows_of(page: Page, records: str, parts: Parts) -> Page:

@@ -93,7 +93,7 @@ async def read_slots(
     zone: ZoneInfo | None = None,
     lookback_days: int = 0,
     first_days: int | None = None,
-    ahead_days: int = 0,
+    around: tuple[int, int] | None = None,
 ) -> None:
     """Ask every day that is due, days side by side, and commit each for itself.
 
@@ -105,7 +105,7 @@ async def read_slots(
         zone: whose days; UTC without one.
         lookback_days: days before the watermark that are asked again.
         first_days: how far a first run without `start` goes back; None for the general figure.
-        ahead_days: days after today.
+        around: days before and after today that are asked, whatever was asked before.
 
     """
     position = parts.position(entity, scope)
@@ -120,7 +120,7 @@ async def read_slots(
             zone=zone,
             lookback_days=lookback_days,
             first_days=first_days,
-            ahead_days=ahead_days,
+            around=around,
         )
         windows = (Window(day_window(due[0], zone).start, day_window(due[-1], zone).end),) if due else ()
         position = replace(position, epoch=position.epoch + 1, done=False, current=Pass(started, windows=windows))
@@ -128,7 +128,7 @@ async def read_slots(
     if cut_short is None or scope.is_backfill or parts.stop.requested:
         return
     if day_of(await parts.source.service_time(), zone) > day_of(cut_short.started, zone):  # days have begun since that pass did
-        await read_slots(parts, entity, scope, fill, zone=zone, lookback_days=lookback_days, first_days=first_days, ahead_days=ahead_days)
+        await read_slots(parts, entity, scope, fill, zone=zone, lookback_days=lookback_days, first_days=first_days, around=around)
 
 
 def _due(
@@ -140,16 +140,17 @@ def _due(
     zone: ZoneInfo | None,
     lookback_days: int,
     first_days: int | None,
-    ahead_days: int,
+    around: tuple[int, int] | None,
 ) -> list[date]:
     asked = scope.window(started)
     if asked is not None:
         return backfill_days(asked.start, asked.end or started)
-    start = None if first_days is not None and parts.config.start is None else parts.config.start
+    if around is not None:
+        today = day_of(started, zone)
+        return days_between(today - timedelta(days=around[0]), today + timedelta(days=around[1]))
     more = {} if first_days is None else {"first_days": first_days}
-    days = nightly_days(watermark=position.watermark, start=start, now=started, lookback_days=lookback_days, zone=zone, **more)
-    last = days[-1] if days else day_of(started, zone)
-    return [*days, *(last + timedelta(days=number) for number in range(1, ahead_days + 1))]
+    start, back = parts.config.start, lookback_days
+    return nightly_days(watermark=position.watermark, start=start, now=started, lookback_days=back, zone=zone, **more)
 
 
 class DayPass:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import numpy as np
@@ -238,13 +238,22 @@ class _Split:
         for path in self.entity.sources:
             if path.count("{") > 1 or "export" in path:
                 continue
+            bounds = {f"{word}OnOrAfter": utc_text(start)} if start is not None else {}
+            asked = ({f"{word}OnOrAfter": utc_text(NEVER)}, {**bounds, f"{word}Before": utc_text(end)})
+            totals: dict[int, int | None] = {}
+
+            async def ask(number: int, path: str = path, asked: Any = asked, totals: dict[int, int | None] = totals) -> None:
+                totals[number] = await self._ask(path, asked[number])
+
             try:
-                if await self._ask(path, {f"{word}OnOrAfter": utc_text(NEVER)}) != 0:
-                    continue
-                bounds = {f"{word}OnOrAfter": utc_text(start)} if start is not None else {}
-                return await self._ask(path, {**bounds, f"{word}Before": utc_text(end)})
+                async with task_group() as group:
+                    group.start_soon(ask, 0)
+                    group.start_soon(ask, 1)
             except (RequestRejected, EntityRefused) as refusal:
                 self.parts.note("info", f"the list cannot be asked for its total: {refusal.message}", self.entity)
+                continue
+            if totals[0] == 0:  # else it has not honoured the filter
+                return totals[1]
         return None
 
     async def _ask(self, path: str, bounds: dict[str, str]) -> int | None:

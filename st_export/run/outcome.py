@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from st_export.errors import EntityRefused, ParentsUnknown, ServiceUnavailable, StExportError, TenantRefused
+from st_export.commit.store import NO_SPACE
+from st_export.errors import EntityRefused, ParentsUnknown, ServiceUnavailable, StExportError, StoreError, TenantRefused
 
 Status = Literal["ok", "failed", "skipped", "stopped"]
 Outcome = Literal["complete", "partial", "failed", "stopped"]
@@ -60,12 +61,19 @@ def exit_code_of(tenants: list[TenantOutcome]) -> int:
     """
     errors = [tenant.error for tenant in tenants if tenant.error is not None]
     if errors and len(errors) == len(tenants):
-        return errors[0].exit_code if not isinstance(errors[0], ServiceUnavailable) else EXIT_REFUSED
+        return _code_of(errors[0])
     started = [tenant for tenant in tenants if tenant.error is None]
     if started and all(_refused(tenant) for tenant in started):
         return EXIT_REFUSED
     bad = any(entity.status == "failed" or entity.rejected for tenant in started for entity in tenant.entities)
     return EXIT_PARTIAL if bad or errors or any(_refused(tenant) for tenant in started) else 0
+
+
+def _code_of(error: StExportError) -> int:
+    """Return the exit code of an error that ended a tenant as a whole; a disk that filled up in mid-run is no wrong configuration."""
+    if isinstance(error, ServiceUnavailable):
+        return EXIT_REFUSED
+    return EXIT_PARTIAL if isinstance(error, StoreError) and NO_SPACE in error.message else error.exit_code
 
 
 def _refused(tenant: TenantOutcome) -> bool:

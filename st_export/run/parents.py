@@ -227,7 +227,7 @@ async def _from_lake(parts: Parts, driver: Entity, parents: tuple[Parent, ...], 
     def take(table: pa.Table) -> None:
         gathering.add(due_rows(table, driver, due))
 
-    async for table in parts.lake_tables(driver, lake_columns(driver, names)):
+    async for table in parts.lake_tables(driver, lake_columns(driver, names), since=due.arrived):
         await anyio.to_thread.run_sync(take, table)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 import anyio.to_thread
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from st_export.commit.pairs import Origin
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    import pyarrow as pa
-
     from st_export.catalog.entity import Column, Entity
     from st_export.catalog.load import Catalog
     from st_export.clock import Clock
@@ -43,13 +42,12 @@ if TYPE_CHECKING:
     from st_export.commit.manifest import Manifests
     from st_export.commit.store import Store
     from st_export.config.model import Config, Tenant
-    from st_export.decode.decoder import Decoded
     from st_export.errors import StExportError
     from st_export.events import Events
     from st_export.fetch.limiter import ReportGate
     from st_export.fetch.session import Session
     from st_export.fetch.source import Source
-    from st_export.flow import Envelope, Json, Page, Position
+    from st_export.flow import Envelope, Json, Position
     from st_export.run.pace import Pace
     from st_export.run.rows import RowCheck
     from st_export.run.scope import Scope
@@ -200,7 +198,7 @@ class Parts:
     async def window_slot(self, entity: Entity) -> AsyncIterator[None]:
         """Hold one of the entity's places for windows or days that are read side by side."""
         most = self.config.options_for(entity.name).max_in_flight or WINDOWS_AT_ONCE
-        if entity.paging is not None and entity.paging.one_at_a_time:
+        if entity.kind == "report" or (entity.paging is not None and entity.paging.one_at_a_time):
             most = 1
         async with self._slots.setdefault(entity.name, anyio.CapacityLimiter(most)):
             yield
@@ -241,20 +239,31 @@ class Parts:
             raise (ParentsUnknown if isinstance(error, ParentsUnknown) else EntityFailed)(text, hint=hint, entity=place)
         return True
 
-    async def lake_tables(self, entity: Entity, columns: Sequence[str]) -> AsyncIterator[pa.Table]:
-        """Yield some columns of all committed rows of an entity, file by file."""
-        await self.lake_files.load(entity.name)
-        for file in self.lake_files.files(entity.name, self.tenant, None):
-            yield await anyio.to_thread.run_sync(self._columns_of, file.path, columns)
+    async def lake_tables(self, entity: Entity, columns: Sequence[str], *, since: datetime | None = None) -> AsyncIterator[pa.Table]:
+        """Yield some columns of the committed rows of an entity, file by file; `since`: of commits from that time on, by our clock."""
+        for path in await self._lake_paths(entity, since):
+            yield await anyio.to_thread.run_sync(self._columns_of, path, columns)
+
+    async def _lake_paths(self, entity: Entity, since: datetime | None) -> list[str]:
+        if since is None:
+            await self.lake_files.load(entity.name)
+            return [file.path for file in self.lake_files.files(entity.name, self.tenant, None)]
+        found: list[str] = []
+        for path in reversed(self.manifests.paths(entity.name)):
+            manifest = await self.manifests.read(path)
+            if manifest.committed_at < since:
+                break
+            found += [file.path for file in manifest.files if file.path.endswith(".parquet")]
+        return found
 
     def _columns_of(self, path: str, columns: Sequence[str]) -> pa.Table:
-        with self.lake_files.open(path) as source:
-            return pq.read_table(source, columns=list(columns))
-
-    async def decode(self, entity: Entity, page: Page) -> AsyncIterator[Decoded]:
-        """Yield the rows of a page that is not to be written."""
-        for decoded in await self.shared.run_decode(lambda: list(self.shelf(entity).decoder.decode(page))):
-            yield decoded
+        """Return columns of a file; one that an older file does not have is null there."""
+        with self.lake_files.open(path) as source, pq.ParquetFile(source) as file:
+            table = file.read(columns=[name for name in columns if name in file.schema_arrow.names])
+            for name in columns:
+                if name not in table.schema.names:
+                    table = table.append_column(name, pa.nulls(table.num_rows))
+            return table
 
     def open_window(self, entity: Entity, lower: datetime | None) -> Window | None:
         """Return the open window for reading a list from a time on, None for all of it."""

@@ -108,7 +108,7 @@ class _Probe:
     async def _ask(self, one: Selected) -> dict[str, Any]:
         name = one.entity.name
         try:
-            page = await self.source.page(smallest_request(one.entity, self.source.tenant, self.source.service_now()))
+            page = await self.source.page(smallest_request(one.entity, self.source.tenant, await self.source.service_time()))
             await self.source.release(page)
         except StExportError as error:
             return self._explain(one, error)

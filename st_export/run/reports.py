@@ -19,13 +19,15 @@ from st_export.catalog.entity import Column, Entity, Scalar
 from st_export.decode.reports import column_names
 from st_export.errors import EntityFailed
 from st_export.flow import EntityName, Json, Pass, Position, Request, Window
-from st_export.plan.days import day_of, day_window
+from st_export.plan.days import backfill_days, day_of, day_window
 from st_export.plan.watermark import mark_after
 from st_export.run.days import DaySlot, read_slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    import pyarrow as pa
 
     from st_export.config.model import Report
     from st_export.run.parts import Parts
@@ -36,6 +38,9 @@ PAGE_ROWS = 25_000
 """The most rows a report gives a page. Source: reporting-v2."""
 
 MOST_PAGES = 10_000
+
+MOST_READINGS = 3
+"""How often a report of several pages is run until its pages are of one answer."""
 
 TYPES: dict[str, Scalar] = {"Number": "decimal", "Boolean": "bool", "Date": "date", "String": "string", "Time": "string"}
 """The type of a column by the description's `dataType`; what a cell holds against it goes to `_rescued`."""
@@ -114,7 +119,8 @@ class _ReportReader:
             return None
         asked = scope.window(started)
         if asked is not None:
-            return asked
+            days = backfill_days(asked.start, asked.end or started)
+            return Window(day_window(days[0], self.parts.zone).start, day_window(days[-1], self.parts.zone).end)
         zone, back = self.parts.zone, timedelta(days=max(self.report.lookback_days, 0))
         first = position.watermark or self.parts.config.start or started - timedelta(days=1)
         return Window(day_window(day_of(first - back, zone), zone).start, day_window(day_of(started, zone), zone).end)
@@ -134,29 +140,53 @@ class _ReportReader:
         await self.parts.pin_report(report_entity(self.report, columns))
 
     async def _run(self, values: dict[str, str], constants: dict[str, Json], open_unit: Callable[[], OpenUnit]) -> OpenUnit:
+        """Run the report and return its answer as a unit, not yet committed; every page is another run, so that they must agree."""
         parameters = [{"name": name, "value": _filled(value, values)} for name, value in self.report.parameters.items()]
         body = orjson.dumps({"parameters": parameters})
+        for _ in range(MOST_READINGS):
+            unit = await self._read(body, constants, open_unit)
+            if unit is not None:
+                return unit
+            self.parts.note("info", "the report changed between its pages; running it again", report_entity(self.report))
+        raise EntityFailed(
+            f"the report changed between its pages, {MOST_READINGS} times",
+            hint="a shorter time in its parameters, such as `{day}`, makes it fit one page",
+            tenant=self.parts.tenant,
+        )
+
+    async def _read(self, body: bytes, constants: dict[str, Json], open_unit: Callable[[], OpenUnit]) -> OpenUnit | None:
+        """Read all pages of one answer; None where they are not of one answer."""
         unit: OpenUnit | None = None
-        number, has_more = 0, True
+        totals: set[int | None] = set()
+        rows = 0
+
+        def count(batch: pa.RecordBatch) -> None:
+            nonlocal rows
+            rows += batch.num_rows
+
         try:
-            while has_more:
-                number += 1
+            for number in range(1, MOST_PAGES + 1):
                 query = (("page", str(number)), ("pageSize", str(PAGE_ROWS)), ("includeTotal", "true"))
                 request = Request(EntityName(self.report.entity), self.path, query, "POST", body)
                 page = await self.parts.source.page(request, constants, gate=self.parts.report_gate)
                 try:
                     await self._pin_answer(page.envelope.fields or ())
                     unit = unit or open_unit()
-                    await unit.take(page)
+                    await unit.take(page, seen=count)
                 finally:
                     await self.parts.source.release(page)
-                has_more = bool(page.envelope.has_more) and number < MOST_PAGES
+                totals.add(page.envelope.total_count)
+                if not page.envelope.has_more:
+                    break
         except BaseException:
             if unit is not None:
                 unit.discard()
             raise
         assert unit is not None  # noqa: S101 -- at least one page was taken
-        return unit
+        if number == 1 or totals in ({rows}, {None}):
+            return unit
+        unit.discard()
+        return None
 
     async def _pin_answer(self, fields: tuple[str, ...]) -> None:
         """Pin columns that the answer has and no description had."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 import anyio.to_thread
 
+from st_export.commit.store import NO_SPACE
+from st_export.errors import StoreError
 from st_export.fetch.budget import PageBudget
 from st_export.write.budget import ByteBudget
 
@@ -39,9 +42,22 @@ class Shared:
         self._writing = anyio.CapacityLimiter(WRITE_THREADS)
 
     async def run_decode(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
-        """Run decoding work in a thread."""
-        return await anyio.to_thread.run_sync(work, *args, limiter=self._decoding)
+        """Run decoding work in a thread. Raises `StoreError` where the disk does not take what it moves there."""
+        try:
+            return await anyio.to_thread.run_sync(work, *args, limiter=self._decoding)
+        except OSError as error:
+            raise _disk_error(error) from error
 
     async def run_write(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
-        """Run filtering and writing in a thread."""
-        return await anyio.to_thread.run_sync(work, *args, limiter=self._writing)
+        """Run filtering and writing in a thread. Raises `StoreError` where a disk does not take or give what it should."""
+        try:
+            return await anyio.to_thread.run_sync(work, *args, limiter=self._writing)
+        except OSError as error:
+            raise _disk_error(error) from error
+
+
+def _disk_error(error: OSError) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some space and run the same command again: it goes on from the last commit"
+        return StoreError(f"{NO_SPACE}, or in the folder for temporary files", hint=hint)
+    return StoreError(f"a file cannot be read or written: {error}", hint="check the output and the folder for temporary files")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -96,8 +97,9 @@ async def _slow(request: web.BaseRequest, status: int, headers: dict[str, str], 
     response = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(len(body))})
     await response.prepare(request)
     piece = max(1, -(-len(body) // _SLOW_PIECES))
-    for start in range(0, len(body), piece):
-        await response.write(body[start : start + piece])
-        await asyncio.sleep((_SLOW_SECONDS if seconds is None else seconds) / _SLOW_PIECES)
-    await response.write_eof()
+    with contextlib.suppress(ConnectionResetError):  # a client that has gone does not wait for the rest
+        for start in range(0, len(body), piece):
+            await response.write(body[start : start + piece])
+            await asyncio.sleep((_SLOW_SECONDS if seconds is None else seconds) / _SLOW_PIECES)
+        await response.write_eof()
     return response

@@ -25,6 +25,7 @@ OURS = {
     errors.TenantRefused: (3, {}),
     errors.EntityRefused: (4, REFUSED),
     errors.EntityFailed: (4, {}),
+    errors.ParentsUnknown: (4, {}),
     errors.RequestRejected: (4, REFUSED),
     errors.PageUnreadable: (4, {"body": b"raw", "request": "GET /x"}),
     errors.PageTimedOut: (4, {}),

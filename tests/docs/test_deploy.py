@@ -7,15 +7,17 @@ import shlex
 import shutil
 import subprocess
 import sys
-from configparser import ConfigParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from st_export.config.load import load_config
 from tests.docs.documents import ROOT, commands, understood
+
+if TYPE_CHECKING:
+    from tests.docs.conftest import Project
 
 DEPLOY = ROOT / "configs" / "deploy"
 NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
@@ -92,16 +94,10 @@ def test_the_build_works_with_nothing_but_the_copied_files(tmp_path: Path) -> No
 def unit(name: str) -> dict[str, dict[str, list[str]]]:
     """Return a unit's sections; a key may stand more than once."""
     found: dict[str, dict[str, list[str]]] = {}
-    parser = ConfigParser(strict=False, interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as configparser documents it
-    parser.read(DEPLOY / name)
-    for line in (DEPLOY / name).read_text().splitlines():
-        if line.startswith("["):
-            section = found.setdefault(line.strip("[]"), {})
-        elif "=" in line and not line.startswith("#"):
-            key, _, value = line.partition("=")
-            section.setdefault(key, []).append(value)
-    assert list(found) == parser.sections()
+    for section, body in re.findall(r"^\[(\w+)\]\n((?:(?!\[).*\n)*)", (DEPLOY / name).read_text(), re.MULTILINE):
+        pairs = [line.partition("=") for line in body.splitlines() if line and not line.startswith("#")]
+        assert [pair for pair in pairs if not pair[1]] == []
+        found[section] = {key: [value for other, _, value in pairs if other == key] for key, _, _ in pairs}
     return found
 
 
@@ -202,9 +198,22 @@ def test_the_page_names_files_that_exist_and_calls_that_are_understood() -> None
     named = {name for line in lines for name in re.findall(r"(?<![\w/])(?:configs/deploy/[\w.-]+|requirements\.lock)", line)}
     assert {"configs/deploy/Dockerfile", "configs/deploy/cronjob.yaml", "configs/deploy/st-export.timer", "requirements.lock"} <= named
     assert [name for name in named if not (ROOT / name).is_file()] == []
-    calls = [
-        re.split(r"/bin/st-export | st-export:[\d.]+ ", line)[1]
-        for line in lines
-        if re.search(r"/bin/st-export | st-export:[\d.]+ \w", line)
-    ]
+    starts = re.compile(r"/bin/st-export (?=-)| st-export:[\d.]+ (?=\w)")
+    calls = [starts.split(line)[1] for line in lines if starts.search(line)]
     assert [understood(shlex.split(call)) for call in calls] == ["run", "check"]
+
+
+def test_a_run_and_a_compact_write_nothing_but_the_lake_and_temporary_files(project: Project, tmp_path: Path) -> None:
+    """What the container, the unit and the pod rely on, with the whole file system read-only but for these two folders."""
+    lake, temporary = project.folder / "lake", tmp_path / "tmp"
+    temporary.mkdir()
+    mounts = " && ".join(f"mount --bind {folder} {folder}" for folder in (lake, temporary))
+    calls = "st-export -q run && st-export -q compact && st-export -q query 'SELECT 1' > /dev/null"
+    shell = ["unshare", "--mount", "sh", "-ec", f"{mounts} && mount -o remount,bind,ro / || exit 99; ! touch ./x 2> /dev/null; {calls}"]
+    environment = {**project.environment, "HOME": str(temporary), "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare is not installed")
+    ended = subprocess.run(shell, cwd=project.folder, env=environment, capture_output=True, text=True, check=False, timeout=100)
+    if ended.returncode == 99 or "unshare" in ended.stderr:
+        pytest.skip(f"mounting is not permitted: {ended.stderr.strip()}")
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.docs.documents import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOT_SHIPPED = ("__pycache__", ".pyc")
 

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from st_export.simulate.options import Fault
 from tests.lookalike import Service, service
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from typing import Protocol
+
+    from st_export.simulate.options import Fault
 
     class Faulty(Protocol):
         def __call__(self, *faults: Fault, **options: Any) -> AbstractAsyncContextManager[Service]: ...

@@ -69,7 +69,7 @@ async def test_all_tokens_die_in_mid_run(faulty: Faulty) -> None:
 
         async def revoke() -> None:
             for requests in (10, 30):
-                while service.look_alike.stats.requests < requests:
+                while service.look_alike.stats.requests < requests:  # noqa: ASYNC110 -- the look-alike tells nobody
                     await anyio.sleep(0.005)
                 service.look_alike.simulation.auth.expire_tokens()
 

@@ -11,7 +11,7 @@ from st_export.catalog.load import load_catalog
 from st_export.run import children
 from st_export.simulate.options import Fault
 from tests.lookalike import NOW
-from tests.truth import compare, same
+from tests.truth import compare, entities, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,9 @@ NO_LIST = {name: {"parent_ids": list(range(1, 10))} for name in ("crm.booking-pr
 NOT_RECORDS = ("crm.locations.preferredtechnician", "crm.contacts.contact-methods.preferences", "reporting.report-category.reports")
 """A bare value, an object that is made up when it is asked for, and what the options say: not in the look-alike's truth."""
 
-HIDDEN = ("crm.booking-provider.bookings", "crm.booking-provider.bookings.contacts", "crm.bookings.contacts")
-"""Children that the look-alike hides while they, or their parents, are inactive, without a parameter to ask for them."""
+BOOKINGS = "crm.booking-provider.bookings"
+HIDDEN = (BOOKINGS, f"{BOOKINGS}.contacts")
+"""A provider's bookings: the look-alike hides inactive ones, without a parameter to ask for them, and so what is below them."""
 
 NOTES, CUSTOMERS = "crm.customers.notes", "crm.customers"
 
@@ -35,10 +36,21 @@ def rows(it: Service, entity: str) -> list[dict[str, Any]]:
     return [row.values for row in it.lake.rows(entity)]
 
 
-def only_what_is_hidden_lacks(it: Service, entity: str) -> bool:
+def shown_below_providers(it: Service, entity: str) -> set[int]:
+    """Return the ids that the service shows, from the look-alike's own state: of active bookings only."""
+    tenant, route = it.look_alike.simulation.tenants[1001], it.look_alike.view(entities()[entity].path)
+    bookings, own = tenant.rows("crm.bookings"), tenant.rows(route.collection)
+    booking = range(own.count) if entity == BOOKINGS else own.parent[: own.count].tolist()
+    return {int(own.ids[row]) for row, of in enumerate(booking) if own.listed[row] and bookings.listed[of] and bookings.active[of]}
+
+
+def holds_exactly_what_is_shown(it: Service, entity: str) -> bool:
+    """Whether the lake has the records that the service shows below providers, none more and none less, each as the truth has it."""
     found = compare(it.lake, it.look_alike, entity, partition=lambda row: None)
     assert [text for text in found.differences if not text.startswith("not in the lake")] == []
-    return found.rows > 0
+    shown = shown_below_providers(it, entity)
+    assert {row["id"] for row in rows(it, entity)} == shown
+    return bool(shown)
 
 
 def customers(it: Service) -> list[str]:
@@ -50,14 +62,15 @@ def parents_asked(run: Any, part: str = "/notes") -> list[str]:
 
 
 async def test_every_child_is_as_the_truth_says(serving: Callable[..., Any]) -> None:
+    names = [name for name in CHILDREN if not name.endswith(".performance")]
     async with serving({"rows": 30}, entities=NO_LIST) as it:
-        run = await it.run(*CHILDREN)
+        run = await it.run(*names)
         assert run.bad() == {}
-        records = [name for name in CHILDREN if name not in NOT_RECORDS + HIDDEN and not name.endswith(".performance")]
-        assert all(only_what_is_hidden_lacks(it, name) for name in HIDDEN)
+        records = [name for name in names if name not in NOT_RECORDS + HIDDEN]
+        assert all(holds_exactly_what_is_shown(it, name) for name in HIDDEN)
         assert same(it.lake, it.look_alike, records, partition=lambda row: None) > 200
         assert all(run.entities()[name]["rows"] for name in NOT_RECORDS)
-        again = await it.run(*CHILDREN)
+        again = await it.run(*names)
         assert (again.exit_code, again.files) == (0, 0)
 
 
@@ -165,7 +178,7 @@ async def test_parents_that_no_list_shows_come_from_the_configuration(serving: C
         run = await it.run(*names, entities=NO_LIST)
         assert (run.exit_code, run.bad()) == (0, {})
         assert same(it.lake, it.look_alike, names[:1], partition=lambda row: None)
-        assert all(only_what_is_hidden_lacks(it, name) for name in names[1:])
+        assert all(holds_exactly_what_is_shown(it, name) for name in names[1:])
 
 
 async def test_a_pass_goes_on_behind_the_last_parent_committed(serving: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,9 +271,9 @@ async def test_reasons_are_asked_for_fifty_jobs_at_once(serving: Callable[..., A
         assert sum(row["_deleted"] for row in rows(it, name)) == before
 
 
-async def test_performance_is_asked_for_each_day_below_each_parent(serving: Callable[..., Any]) -> None:
-    name = "schedulingpro.schedulers.performance"
-    async with serving({"now": NOW}, start="2026-11-18") as it:
+@pytest.mark.parametrize("name", ["schedulingpro.schedulers.performance", "schedulingpro.routers.performance"])
+async def test_performance_is_asked_for_each_day_below_each_parent(name: str, serving: Callable[..., Any]) -> None:
+    async with serving({"now": NOW}, entities=NO_LIST, start="2026-11-18") as it:
         run = await it.run(name)
         assert run.bad() == {}
         parents = sorted({row["_parent_id"] for row in rows(it, name)})
