@@ -132,7 +132,7 @@ async def export(config: Config, request: ExportRequest, events: Events | None =
     scope = scope_of(request, clock, config.feed_split)
     chosen, tenants = selection_of(config, catalog, request), tenants_of(config, request)
     entities = [one.entity for one in chosen.entities]
-    check_overrides(config, catalog, entities)
+    warnings = check_overrides(config, catalog, entities)
     run = RunId(f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
     recorder = Recorder()
     events.listen(recorder)
@@ -145,6 +145,8 @@ async def export(config: Config, request: ExportRequest, events: Events | None =
     events.emit(
         RunStarted(at=clock.now(), run=run, command=request.command, tenants=ids, entities=len(chosen.entities), requests_per_second=rate)
     )
+    for warning in warnings:
+        events.emit(Noted(at=clock.now(), level="warning", text=warning))
     outcomes: list[TenantOutcome] = []
     connections = config.limits.max_in_flight * max(len(tenants), 1) + 4
 

@@ -35,8 +35,11 @@ SWAPS = 10
 Layouts = dict[str, dict[str, str | None]]
 
 
-def check_overrides(config: Config, catalog: Catalog, selected: Sequence[Entity]) -> None:
+def check_overrides(config: Config, catalog: Catalog, selected: Sequence[Entity]) -> tuple[str, ...]:
     """Check that overrides name known entities, and that their columns can be used.
+
+    Returned are warnings: columns to drop or to hash that the catalog does not know. The service may send them all the same, so they
+    are no errors; a slip of the pen would let personal data through.
 
     Raises:
         ConfigError: an unknown entity, a `partition_by` that is no time, a key that is dropped.
@@ -49,9 +52,23 @@ def check_overrides(config: Config, catalog: Catalog, selected: Sequence[Entity]
             raise ConfigError(
                 f"entities.{name}: there is no such entity", hint=f"did you mean `{nearest}`?" if nearest else "see `st-export entities`"
             )
+    warnings: list[str] = []
     for entity in selected:
         if entity.kind != "report":
             _check_columns(config, entity)
+            warnings += _unknown_columns(config, entity)
+    return tuple(warnings)
+
+
+def _unknown_columns(config: Config, entity: Entity) -> list[str]:
+    own = config.entities.get(entity.name)
+    warnings: list[str] = []
+    for name in (*own.drop_columns, *own.hash_columns) if own is not None else ():
+        if find_column(entity.columns, name.replace("[]", "")) is None:
+            nearest = nearest_name(name, [column.name for column in entity.columns])
+            guess = f"; did you mean `{nearest}`?" if nearest else ""
+            warnings.append(f"entities.{entity.name}: the catalog has no column `{name}`, which is to be dropped or hashed{guess}")
+    return warnings
 
 
 def _check_columns(config: Config, entity: Entity) -> None:

@@ -38,6 +38,10 @@ class Measured(Protocol):
     def partitions(self) -> int:
         """Return the partitions that have rows."""
 
+    @property
+    def lies_in_days(self) -> bool:
+        """Return whether a partition is a day; else a file more or less is of no account."""
+
 
 class Pace:
     """Decides when units are due, from how long the run has been going."""
@@ -51,4 +55,5 @@ class Pace:
         if unit.json_bytes >= UNIT_BYTES or unit.open_seconds >= UNIT_SECONDS:
             return True
         elapsed = self._clock.monotonic_seconds() - self._began
-        return unit.partitions >= WHOLE_DAYS and unit.open_seconds >= max(SHORTEST_SECONDS, SHARE_OF_RUN * elapsed)
+        has_days = unit.partitions >= WHOLE_DAYS or not unit.lies_in_days
+        return has_days and unit.open_seconds >= max(SHORTEST_SECONDS, SHARE_OF_RUN * elapsed)

@@ -138,6 +138,11 @@ class Parts:
         """Return how far back a first run goes: the configuration's `start` for what happens, None for master data."""
         return self.config.start if entity.history else None
 
+    def history_window(self, entity: Entity) -> Window | None:
+        """Return the open window from `start` on for what happens, None where everything is wanted."""
+        start = self.history_start(entity)
+        return Window(start) if start is not None else None
+
     # -- units
 
     def open_unit(

@@ -94,18 +94,20 @@ def feed_check(entity: Entity, asked: datetime | None, window: Window | None, st
 
 
 def within(entity: Entity, batch: pa.RecordBatch, window: Window, started: datetime) -> pa.Array:
-    """Return the mask of rows that a backfill of `window` keeps.
+    """Return the mask of rows that belong to `window`.
 
     Kept are rows modified (or created, where they are not modified) inside; rows without either time; and rows changed since
-    the backfill's start that existed before the window's end: newer versions of rows that may have been inside.
+    the pass's start that existed before the window's end: newer versions of rows that may have been inside.
     """
     created = times(batch, entity.created)
     moments = times(batch, entity.modified)
     moments = created if moments is None else (moments if created is None else pc.coalesce(moments, created))
     if moments is None:
         return pa.array([True] * batch.num_rows)
-    end = window.end or started
-    start_value, end_value = pa.scalar(window.start, moments.type), pa.scalar(end, moments.type)
+    start_value = pa.scalar(window.start, moments.type)
+    if window.end is None:
+        return pc.fill_null(pc.greater_equal(moments, start_value), fill_value=True)
+    end_value = pa.scalar(window.end, moments.type)
     inside = pc.and_(pc.greater_equal(moments, start_value), pc.less(moments, end_value))
     newer = pc.greater_equal(moments, pa.scalar(started, moments.type))
     if created is not None:

@@ -104,6 +104,11 @@ class OpenUnit:
         """Say what was read: the parents whose children a whole reading has seen all, or the groups of a snapshot that were answered."""
         self._work = replace(self._work, extent=extent, asked=asked)
 
+    @property
+    def lies_in_days(self) -> bool:
+        """Whether a partition is a day."""
+        return self._shelf.partition_kind == "day"
+
     async def take(self, page: Page, *, seen: Callable[[pa.RecordBatch], object] | None = None) -> None:
         """Decode a page and add its rows; `seen` is called with every batch of them, in a worker thread.
 

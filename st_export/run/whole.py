@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from st_export.commit.whole import NOTHING
 from st_export.fetch.lists import ListCall, PageSize, list_path
 from st_export.flow import Pass, Position
 from st_export.plan.watermark import mark_after
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from st_export.catalog.entity import Entity
+    from st_export.flow import Window
     from st_export.run.parts import Parts
     from st_export.run.rows import RowCheck
     from st_export.run.scope import Scope
+    from st_export.run.unit import OpenUnit
 
 
 async def read_whole(parts: Parts, entity: Entity, scope: Scope) -> None:
     """Read all of an entity and commit what the lake lacks.
 
-    A backfill keeps the rows of its window and writes no tombstones: it has not asked for the rest.
+    A backfill keeps the rows of its window and writes no tombstones: it has not looked at the rest. Of what happens (`history`) a
+    nightly run keeps the rows from the configuration's `start` on.
 
     Raises:
         EntityFailed: the set changed during each reading, or a page stays unreadable.
@@ -40,26 +44,20 @@ async def read_whole(parts: Parts, entity: Entity, scope: Scope) -> None:
     started = await parts.source.service_time()
     position = replace(position, epoch=position.epoch + 1, current=Pass(started), done=False)
     call = ListCall(entity, list_path(entity, parts.tenant))
-    unit = await read_all(
-        parts,
-        call,
-        PageSize(parts.page_size(entity)),
-        None,
-        lambda: parts.open_unit(
-            entity,
-            scope,
-            position.epoch,
-            "all",
-            check=_backfill_check(entity, scope, started),
-            reading="snapshot" if not entity.key else ("versions" if scope.is_backfill else "whole"),
-        ),
-    )
+    check = _kept(entity, scope.window(started) or parts.history_window(entity), started)
+
+    def open_unit() -> OpenUnit:
+        unit = parts.open_unit(entity, scope, position.epoch, "all", check=check, reading="whole" if entity.key else "snapshot")
+        if scope.is_backfill and entity.key:
+            unit.covers(NOTHING, ())
+        return unit
+
+    unit = await read_all(parts, call, PageSize(parts.page_size(entity)), None, open_unit)
     end = Position(epoch=position.epoch, watermark=mark_after(started), done=scope.is_backfill)
     await unit.commit(lambda _: end)
 
 
-def _backfill_check(entity: Entity, scope: Scope, started: datetime) -> RowCheck | None:
-    window = scope.window(started)
+def _kept(entity: Entity, window: Window | None, started: datetime) -> RowCheck | None:
     if window is None or not entity.key:
         return None
 
