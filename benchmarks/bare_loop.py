@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import aiohttp
@@ -22,8 +23,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from st_export.catalog.entity import Column
 from st_export.catalog.load import load_catalog
+
+if TYPE_CHECKING:
+    from st_export.catalog.entity import Column
 
 BATCH_BYTES = 16 << 20
 

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from st_export.simulate.options import SimulateOptions
 from st_export.simulate.process import start_in_process
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from st_export.simulate.options import SimulateOptions
+
 FIVE_FEEDS = ("jpm.jobs", "crm.customers", "accounting.invoices", "jpm.appointments", "sales.estimates")
+
+NO_LIMIT = {"requests_per_second": 10_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A process from its start to its end: wall seconds, CPU seconds (user and system), what it printed."""
+
+    seconds: float
+    cpu_seconds: float
+    stdout: str
 
 
 @contextmanager
@@ -47,17 +63,39 @@ def config_file(running: Any, name: str, **changes: Any) -> Path:
     return path
 
 
-def timed(command: list[str], *, clean: Path | None = None) -> tuple[float, str]:
-    """Run a command to its end; return its wall seconds, start-up included, and its stdout."""
+def timed(command: list[str], *, clean: Path | None = None) -> Timed:
+    """Run a command to its end, start-up included; what it writes to stderr shows only when it fails."""
     if clean is not None:
         shutil.rmtree(clean, ignore_errors=True)
-    began = time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return time.perf_counter() - began, done.stdout
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Timed(seconds, cpu, done.stdout)
 
 
-def run_exporter(config: Path, lake: Path, *more: str) -> tuple[float, dict[str, Any]]:
-    """Run `st-export run` on an empty lake; return wall seconds and the run summary."""
-    program = str(Path(sys.executable).with_name("st-export"))
-    seconds, out = timed([program, "run", "--config", str(config), "--json", "-q", "--no-progress", *more], clean=lake)
-    return seconds, json.loads(out)
+def program() -> list[str]:
+    """Return how `st-export` is started: the installed program, or the modules of PYTHONPATH."""
+    installed = Path(sys.executable).with_name("st-export")
+    if installed.exists() and "PYTHONPATH" not in os.environ:
+        return [str(installed)]
+    return [sys.executable, "-c", "import sys; sys.argv[0] = 'st-export'; from st_export.commands.app import main; main()"]
+
+
+def command_of(config: Path, *more: str) -> list[str]:
+    """Return the command line of a quiet run with `--json`; `more` may begin with the command's name."""
+    words = list(more) if more and more[0] in ("run", "backfill", "compact") else ["run", *more]
+    return [*program(), words[0], "--config", str(config), "--json", "-q", "--no-progress", *words[1:]]
+
+
+def run_exporter(config: Path, lake: Path | None, *more: str) -> tuple[float, dict[str, Any]]:
+    """Run `st-export run` (or what `more` begins with) on an empty lake, or with None on the one that is there.
+
+    Returns wall seconds and the run summary, `cpu_seconds` among its totals.
+    """
+    found = timed(command_of(config, *more), clean=lake)
+    summary = json.loads(found.stdout)
+    summary["totals"]["cpu_seconds"] = found.cpu_seconds
+    return found.seconds, summary

@@ -77,7 +77,8 @@ class Run:
         code = self.process.exitcode
         assert code is not None
         self.process.close()
-        return Ended(code, json.loads(summary.read_text()) if summary.exists() else None, (self.folder / "stderr.txt").read_text())
+        told = self.folder / "stderr.txt"  # not there if it was killed before its first line
+        return Ended(code, json.loads(summary.read_text()) if summary.exists() else None, told.read_text() if told.exists() else "")
 
 
 @dataclass
