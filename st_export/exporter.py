@@ -19,14 +19,14 @@ from st_export.fetch.session import Session
 from st_export.flow import RunId
 from st_export.lake.shapes import shapes
 from st_export.observe.record import Recorder
+from st_export.run.asking.refusals import blame
 from st_export.run.groups import task_group
 from st_export.run.memory import settle_allocators
 from st_export.run.outcome import EXIT_PARTIAL, TenantOutcome, exit_code_of, outcome_of
 from st_export.run.overrides import check_overrides, settle_layouts
 from st_export.run.pace import Pace
 from st_export.run.parts import RunParts
-from st_export.run.refusals import blame
-from st_export.run.reports import report_entity
+from st_export.run.readers.reports import report_entity
 from st_export.run.scope import NIGHTLY, Scope, backfill_scope
 from st_export.run.shared import Shared
 from st_export.run.stop import Stop

@@ -18,12 +18,12 @@ from st_export.errors import ConfigError, StExportError
 from st_export.events import Events
 from st_export.exporter import scope_of, selection_of, tenants_of
 from st_export.lake.shapes import shapes
+from st_export.run.asking.inquiry import inquiring
+from st_export.run.asking.preview import preview_tenant
+from st_export.run.asking.probe import probe_tenant
+from st_export.run.asking.reportlist import tenant_reports
 from st_export.run.groups import task_group
-from st_export.run.inquiry import inquiring
-from st_export.run.preview import preview_tenant
-from st_export.run.probe import probe_tenant
-from st_export.run.reportlist import tenant_reports
-from st_export.run.reports import report_entity
+from st_export.run.readers.reports import report_entity
 from st_export.run.reset import reset_tenant
 from st_export.run.status import tenant_status, tenants_in
 from st_export.storage.open import check_lake, open_lake, open_store

@@ -25,10 +25,10 @@ from st_export.lake.shapes import shapes
 from st_export.lake.verify import Verified, compare_with_service
 from st_export.lake.verify import verify as verify_files
 from st_export.maintenance import existing_lake
-from st_export.run.inquiry import inquiring
+from st_export.run.asking.inquiry import inquiring
+from st_export.run.asking.totals import tenant_totals
 from st_export.run.reset import locked_positions
 from st_export.run.scope import NIGHTLY
-from st_export.run.totals import tenant_totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from st_export.lake.repair import Damage
     from st_export.lake.shape import Shape
     from st_export.lake.verify import Problem
-    from st_export.run.totals import Total
+    from st_export.run.asking.totals import Total
 
 
 async def verify(

@@ -24,13 +24,12 @@ from st_export.plan.windows import BEGINNING
 from st_export.run.lakefiles import LakeFiles
 from st_export.run.pinned import PinnedReports
 from st_export.run.shelf import Shelf
-from st_export.run.unit import OpenUnit, Reading, UnitWork
 from st_export.write.batches import Stamp, UnitRows
 from st_export.write.parquet import FileFormat
 from st_export.write.spill import Spill
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from datetime import date, datetime
     from pathlib import Path
     from zoneinfo import ZoneInfo
@@ -47,9 +46,8 @@ if TYPE_CHECKING:
     from st_export.fetch.limiter import ReportGate
     from st_export.fetch.session import Session
     from st_export.fetch.source import Source
-    from st_export.flow import Envelope, Json, Position
+    from st_export.flow import Envelope, Position
     from st_export.run.pace import Pace
-    from st_export.run.rows import RowCheck
     from st_export.run.scope import Scope
     from st_export.run.shared import Shared
     from st_export.run.stop import Stop
@@ -144,23 +142,6 @@ class Parts:
         return Window(start) if start is not None else None
 
     # -- units
-
-    def open_unit(
-        self,
-        entity: Entity,
-        scope: Scope,
-        epoch: int,
-        label: str,
-        *,
-        window: Window | None = None,
-        check: RowCheck | None = None,
-        reading: Reading = "versions",
-        asked_day: date | None = None,
-        constants: Mapping[str, Json] | None = None,
-    ) -> OpenUnit:
-        """Return a new unit of an entity; `constants` tell the one group of a snapshot, until `OpenUnit.covers` says otherwise."""
-        unit = Unit(self.tenant, entity.name, scope.name, epoch, label)
-        return OpenUnit(self, self.shelf(entity), UnitWork(unit, reading, window, check, asked_day, [dict(constants or {})]))
 
     def shelf(self, entity: Entity) -> Shelf:
         """Return an entity's place in the lake."""

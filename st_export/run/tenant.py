@@ -41,7 +41,7 @@ from st_export.flow import EntityName, Reject, TenantId
 from st_export.run.groups import task_group
 from st_export.run.outcome import EntityOutcome, TenantOutcome, status_of
 from st_export.run.parts import Parts, RunParts
-from st_export.run.readers import read_entity
+from st_export.run.readers.by_kind import read_entity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

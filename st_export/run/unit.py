@@ -16,6 +16,7 @@ from st_export.commit.whole import EVERYTHING, Extent, WholeRead
 from st_export.decode.text import Unreadable
 from st_export.errors import PageUnreadable, StExportError
 from st_export.events import PageDecoded
+from st_export.flow import Unit
 from st_export.write.batches import UnitRows
 from st_export.write.parquet import ParquetFiles, Place
 
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from st_export.catalog.entity import Entity
     from st_export.commit.versions import UnitVersions
     from st_export.decode.decoder import Decoded
-    from st_export.flow import DataFile, Json, Page, Position, Reject, Unit, Window
+    from st_export.flow import DataFile, Json, Page, Position, Reject, Window
     from st_export.run.parts import Parts
-    from st_export.run.rows import RowCheck
+    from st_export.run.readers.rows import RowCheck
+    from st_export.run.scope import Scope
     from st_export.run.shelf import Shelf
 
 Reading = Literal["versions", "whole", "snapshot"]
@@ -254,3 +257,21 @@ class OpenUnit:
             tenant=self._parts.tenant,
             entity=self._shelf.entity.name,
         )
+
+
+def new_unit(
+    parts: Parts,
+    entity: Entity,
+    scope: Scope,
+    epoch: int,
+    label: str,
+    *,
+    window: Window | None = None,
+    check: RowCheck | None = None,
+    reading: Reading = "versions",
+    asked_day: date | None = None,
+    constants: Mapping[str, Json] | None = None,
+) -> OpenUnit:
+    """Open a unit of an entity; `constants` tell the one group of a snapshot, until `OpenUnit.covers` says otherwise."""
+    unit = Unit(parts.tenant, entity.name, scope.name, epoch, label)
+    return OpenUnit(parts, parts.shelf(entity), UnitWork(unit, reading, window, check, asked_day, [dict(constants or {})]))

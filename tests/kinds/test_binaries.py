@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from st_export.lake.verify import verify
-from st_export.run import binaries
+from st_export.run.readers import binaries
 from st_export.simulate.options import Fault
 from st_export.simulate.others import blob_bytes
 from st_export.storage.open import open_lake

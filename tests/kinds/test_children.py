@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from st_export.catalog.load import load_catalog
-from st_export.run import children
+from st_export.run.readers import children
 from st_export.simulate.options import Fault
 from tests.lookalike import NOW
 from tests.truth import compare, entities, same

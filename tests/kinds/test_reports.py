@@ -11,7 +11,7 @@ import duckdb
 import orjson
 import pytest
 
-from st_export.run import reports
+from st_export.run.readers import reports
 from st_export.simulate.options import Fault, Report
 from st_export.simulate.simulation import Simulation
 from tests.lookalike import NOW

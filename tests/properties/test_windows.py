@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from st_export.flow import Window
 from st_export.plan.windows import covers, cut, days, middle, midnight, without
 
-moments = st.datetimes(datetime(2015, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
+FIRST, LAST = datetime(2015, 1, 1), datetime(2030, 1, 1)  # noqa: DTZ001 -- hypothesis wants them without a zone
+moments = st.datetimes(FIRST, LAST, timezones=st.just(UTC))
 
 
 @st.composite

@@ -13,8 +13,9 @@ from st_export.commit.whole import NOTHING
 from st_export.fetch.lists import ListCall, PageSize, list_path
 from st_export.flow import Pass, Position
 from st_export.plan.watermark import mark_after
-from st_export.run.counted import read_all
-from st_export.run.rows import within
+from st_export.run.readers.counted import read_all
+from st_export.run.readers.rows import within
+from st_export.run.unit import new_unit
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from st_export.catalog.entity import Entity
     from st_export.flow import Window
     from st_export.run.parts import Parts
-    from st_export.run.rows import RowCheck
+    from st_export.run.readers.rows import RowCheck
     from st_export.run.scope import Scope
     from st_export.run.unit import OpenUnit
 
@@ -47,7 +48,7 @@ async def read_whole(parts: Parts, entity: Entity, scope: Scope) -> None:
     check = _kept(entity, scope.window(started) or parts.history_window(entity), started)
 
     def open_unit() -> OpenUnit:
-        unit = parts.open_unit(entity, scope, position.epoch, "all", check=check, reading="whole" if entity.key else "snapshot")
+        unit = new_unit(parts, entity, scope, position.epoch, "all", check=check, reading="whole" if entity.key else "snapshot")
         if scope.is_backfill and entity.key:
             unit.covers(NOTHING, ())
         return unit

@@ -21,9 +21,10 @@ import pyarrow.compute as pc
 from st_export.errors import EntityRefused, PageTimedOut, PageUnreadable, RequestRejected
 from st_export.fetch.lists import list_path
 from st_export.flow import Page, Request, digest_label
-from st_export.run.children import UNKNOWN_PATH, begun_pass, due_of, finished_pass, tell_cost
 from st_export.run.groups import task_group
-from st_export.run.parents import NOT_ASKED, Gathering, ParentList, due_rows, lake_columns, read_driver, sort_key
+from st_export.run.readers.children import UNKNOWN_PATH, begun_pass, due_of, finished_pass, tell_cost
+from st_export.run.readers.parents import NOT_ASKED, Gathering, ParentList, due_rows, lake_columns, read_driver, sort_key
+from st_export.run.unit import new_unit
 from st_export.write.binaries import SpooledBinary
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
     from st_export.catalog.entity import Entity, Parent
     from st_export.flow import DataFile, EntityName, Json, Position, Unit
-    from st_export.run.parents import Due
     from st_export.run.parts import Parts
+    from st_export.run.readers.parents import Due
     from st_export.run.scope import Scope
 
 FILES_A_UNIT = 500
@@ -273,7 +274,7 @@ class _BinaryPass:
 
     async def _read_unit(self, first: str, names: Iterator[str], prefix: str, moved: Callable[[str], Position]) -> str | None:
         label = digest_label(first if prefix == "p" else f"{self.parts.run}/{first}", prefix)
-        unit = self.parts.open_unit(self.entity, self.scope, self.position.epoch, label)
+        unit = new_unit(self.parts, self.entity, self.scope, self.position.epoch, label)
         held = _Held()
         last, following = first, None
 

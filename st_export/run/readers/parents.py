@@ -22,7 +22,7 @@ from st_export.fetch.feeds import walk_feed
 from st_export.fetch.lists import ListCall, PageSize, list_path, walk_forward
 from st_export.run.groups import task_group
 from st_export.run.pump import pump
-from st_export.run.rows import times, within
+from st_export.run.readers.rows import times, within
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator

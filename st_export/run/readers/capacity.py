@@ -12,12 +12,12 @@ import orjson
 
 from st_export.fetch.lists import list_path
 from st_export.flow import Page, Request, utc_text
-from st_export.run.days import read_slots
+from st_export.run.readers.days import read_slots
 
 if TYPE_CHECKING:
     from st_export.catalog.entity import Entity
-    from st_export.run.days import DaySlot
     from st_export.run.parts import Parts
+    from st_export.run.readers.days import DaySlot
     from st_export.run.scope import Scope
     from st_export.run.unit import OpenUnit
 

@@ -13,9 +13,10 @@ from st_export.errors import EntityFailed, EntityRefused, RequestRejected, Servi
 from st_export.fetch.feeds import walk_feed
 from st_export.flow import Pass, Position, Window, digest_label, utc_text
 from st_export.plan.watermark import mark_after, restart_date
-from st_export.run.feedsplit import read_in_shards
 from st_export.run.pump import pump
-from st_export.run.rows import feed_check
+from st_export.run.readers.feedsplit import read_in_shards
+from st_export.run.readers.rows import feed_check
+from st_export.run.unit import new_unit
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -147,7 +148,7 @@ class _Drain:
     def _open(self, page: Page) -> OpenUnit:
         start = next((value for name, value in page.request.query if name == "from"), "")
         window = self.window or (Window(self.asked) if self.asked is not None and not isinstance(self.asked, str) else None)
-        return self.parts.open_unit(self.entity, self.scope, self.position.epoch, digest_label(start), window=window, check=self.check)
+        return new_unit(self.parts, self.entity, self.scope, self.position.epoch, digest_label(start), window=window, check=self.check)
 
     async def _commit(self) -> None:
         if self.unit is not None:

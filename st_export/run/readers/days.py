@@ -15,8 +15,9 @@ from st_export.flow import Json, Pass, Position, Window, utc_text
 from st_export.plan.days import backfill_days, day_of, day_window, days_between, nightly_days
 from st_export.plan.watermark import mark_after
 from st_export.plan.windows import without
-from st_export.run.counted import read_all
 from st_export.run.groups import task_group
+from st_export.run.readers.counted import read_all
+from st_export.run.unit import new_unit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,7 +48,8 @@ class DaySlot:
         """Return a new unit for the slot."""
         label = f"d{self.day.isoformat()}{'-' + self.segment if self.segment else ''}"
         work = self._work
-        return work.parts.open_unit(
+        return new_unit(
+            work.parts,
             work.entity,
             work.scope,
             work.position.epoch,

@@ -9,9 +9,9 @@ import orjson
 from st_export.errors import EntityFailed, EntityRefused, TenantRefused
 from st_export.fetch.lists import ListCall, PageSize, list_path, walk_forward
 from st_export.flow import EntityName
+from st_export.run.asking.inquiry import brief_source
+from st_export.run.asking.refusals import entity_reason
 from st_export.run.groups import task_group
-from st_export.run.inquiry import brief_source
-from st_export.run.refusals import entity_reason
 
 if TYPE_CHECKING:
     from st_export.config.model import Tenant

@@ -17,9 +17,10 @@ from st_export.flow import Pass, Position, Window
 from st_export.plan.paging import fits_one_walk, walk_for
 from st_export.plan.watermark import mark_after, tail_start
 from st_export.plan.windows import BEGINNING, cut, middle, without
-from st_export.run.counted import fill, read_all
 from st_export.run.groups import task_group
-from st_export.run.rows import list_check, within
+from st_export.run.readers.counted import fill, read_all
+from st_export.run.readers.rows import list_check, within
+from st_export.run.unit import new_unit
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from st_export.fetch.source import Emit
     from st_export.flow import Page
     from st_export.run.parts import Parts
-    from st_export.run.rows import RowCheck
+    from st_export.run.readers.rows import RowCheck
     from st_export.run.scope import Scope
     from st_export.run.unit import OpenUnit
 
@@ -170,7 +171,7 @@ class _ListPass:
         await unit.commit(lambda _: end)
 
     def _open(self, label: str, window: Window | None, check: RowCheck | None) -> OpenUnit:
-        return self.parts.open_unit(self.entity, self.scope, self.position.epoch, label, window=window, check=check)
+        return new_unit(self.parts, self.entity, self.scope, self.position.epoch, label, window=window, check=check)
 
     def _finished(self) -> Position:
         return Position(epoch=self.position.epoch, watermark=mark_after(self.started), done=self.scope.is_backfill)

@@ -23,7 +23,8 @@ from st_export.plan.shards import WORTH_PAGES, Doubt, disorder, is_past, pages_l
 from st_export.plan.windows import BEGINNING, without
 from st_export.run.groups import task_group
 from st_export.run.pump import pump
-from st_export.run.rows import times, within
+from st_export.run.readers.rows import times, within
+from st_export.run.unit import new_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -324,7 +325,7 @@ class _Shard:
     def _open(self) -> OpenUnit:
         split = self.split
         label, window = digest_label(utc_text(self.start), "s"), Window(self.start, self.end)
-        return split.parts.open_unit(split.entity, split.scope, split.position.epoch, label, window=window, check=self._look)
+        return new_unit(split.parts, split.entity, split.scope, split.position.epoch, label, window=window, check=self._look)
 
     async def _commit(self, reached: datetime) -> None:
         if self._unit is None:

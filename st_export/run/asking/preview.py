@@ -16,10 +16,10 @@ from st_export.plan.days import backfill_days, nightly_days
 from st_export.plan.estimate import Estimate, feed_requests, list_requests, total_seconds, whole_requests
 from st_export.plan.watermark import restart_date
 from st_export.plan.windows import BEGINNING
+from st_export.run.asking.inquiry import brief_source
+from st_export.run.asking.questions import ONE_ROW
+from st_export.run.asking.refusals import raise_if_all_refused
 from st_export.run.groups import task_group
-from st_export.run.inquiry import brief_source
-from st_export.run.questions import ONE_ROW
-from st_export.run.refusals import raise_if_all_refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,8 @@ from st_export.errors import EntityFailed
 from st_export.flow import EntityName, Json, Pass, Position, Request, Window
 from st_export.plan.days import backfill_days, day_of, day_window
 from st_export.plan.watermark import mark_after
-from st_export.run.days import DaySlot, read_slots
+from st_export.run.readers.days import DaySlot, read_slots
+from st_export.run.unit import new_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +109,7 @@ class _ReportReader:
 
         def open_unit() -> OpenUnit:
             label = window.label() if window else "all"
-            return self.parts.open_unit(entity, scope, position.epoch, label, window=window, reading="snapshot", constants=constants)
+            return new_unit(self.parts, entity, scope, position.epoch, label, window=window, reading="snapshot", constants=constants)
 
         unit = await self._run(values, constants, open_unit)
         end = Position(epoch=position.epoch, watermark=mark_after(started), done=scope.is_backfill)

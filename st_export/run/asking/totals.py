@@ -14,11 +14,11 @@ from st_export.errors import StExportError, TenantRefused
 from st_export.events import Noted
 from st_export.fetch.lists import ListCall, list_path
 from st_export.flow import Request, TenantId, Window, utc_text
+from st_export.run.asking.inquiry import brief_source
+from st_export.run.asking.preview import count_beside, list_beside
+from st_export.run.asking.questions import ONE_ROW
+from st_export.run.asking.refusals import raise_if_all_refused
 from st_export.run.groups import task_group
-from st_export.run.inquiry import brief_source
-from st_export.run.preview import count_beside, list_beside
-from st_export.run.questions import ONE_ROW
-from st_export.run.refusals import raise_if_all_refused
 from st_export.run.scope import NIGHTLY
 
 if TYPE_CHECKING:

@@ -26,9 +26,10 @@ from st_export.fetch.pages import PageNumber
 from st_export.flow import Json, Pass, Position, Window, digest_label, utc_moment, utc_text
 from st_export.plan.watermark import mark_after
 from st_export.plan.windows import BEGINNING
-from st_export.run.days import range_query, read_slots
 from st_export.run.groups import task_group
-from st_export.run.parents import NOT_ASKED, Due, ParentIds, arrived, call_below, ids_of, parent_constants, parents_of, sort_key
+from st_export.run.readers.days import range_query, read_slots
+from st_export.run.readers.parents import NOT_ASKED, Due, ParentIds, arrived, call_below, ids_of, parent_constants, parents_of, sort_key
+from st_export.run.unit import new_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
 
     from st_export.catalog.entity import Entity
     from st_export.flow import Page
-    from st_export.run.days import DaySlot
-    from st_export.run.parents import ParentList
     from st_export.run.parts import Parts
+    from st_export.run.readers.days import DaySlot
+    from st_export.run.readers.parents import ParentList
     from st_export.run.scope import Scope
     from st_export.run.unit import OpenUnit
 
@@ -302,7 +303,8 @@ class _ChildPass:
 
     async def _read_unit(self, first: list[ParentIds], batches: Iterator[list[ParentIds]]) -> list[ParentIds] | None:
         """Read and commit one unit; return the first parents of the next, None at the end."""
-        unit = self.parts.open_unit(
+        unit = new_unit(
+            self.parts,
             self.entity,
             self.scope,
             self.position.epoch,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from st_export.run.binaries import read_binaries
-from st_export.run.capacity import read_capacity
-from st_export.run.children import read_children
-from st_export.run.days import read_days
-from st_export.run.feed import read_feed
-from st_export.run.lists import read_list
-from st_export.run.reports import read_report
-from st_export.run.whole import read_whole
+from st_export.run.readers.binaries import read_binaries
+from st_export.run.readers.capacity import read_capacity
+from st_export.run.readers.children import read_children
+from st_export.run.readers.days import read_days
+from st_export.run.readers.feed import read_feed
+from st_export.run.readers.lists import read_list
+from st_export.run.readers.reports import read_report
+from st_export.run.readers.whole import read_whole
 
 if TYPE_CHECKING:
     from st_export.catalog.entity import Entity

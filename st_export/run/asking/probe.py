@@ -12,10 +12,10 @@ import anyio
 
 from st_export.errors import EntityRefused, RequestRejected, ServiceUnavailable, StExportError, TenantRefused
 from st_export.events import Event, RequestFinished
+from st_export.run.asking.inquiry import brief_source
+from st_export.run.asking.questions import asks_below_a_parent, smallest_request
+from st_export.run.asking.refusals import UNMATCHED, entity_reason, tenant_blame
 from st_export.run.groups import task_group
-from st_export.run.inquiry import brief_source
-from st_export.run.questions import asks_below_a_parent, smallest_request
-from st_export.run.refusals import UNMATCHED, entity_reason, tenant_blame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
