@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -123,7 +124,16 @@ def _tell_next(lake: Path) -> None:
     sql = "SELECT jobStatus, count(*) AS jobs, sum(total) AS total FROM jpm.jobs GROUP BY ALL ORDER BY jobs DESC"
     say("")
     say("Three things to try next:")
-    place = shlex.quote(str(lake))
-    say(f"  st-export status --lake {place}")
-    say(f'  st-export query --lake {place} "{sql}"')
+    place, program = shlex.quote(str(lake)), shlex.quote(_program())
+    say(f"  {program} status --lake {place}")
+    say(f'  {program} query --lake {place} "{sql}"')
     say(f"  ls {place}/jpm.jobs/tenant_id=*/        the files: Parquet, one folder a day")
+
+
+def _program() -> str:
+    """Return how the user can call this program again: by its name where that is on the path, else by where it lies."""
+    own = Path(sys.argv[0]).absolute()
+    found = shutil.which("st-export")
+    if found is not None and Path(found).absolute() == own:
+        return "st-export"
+    return str(own.relative_to(Path.cwd())) if own.is_relative_to(Path.cwd()) else str(own)
