@@ -57,6 +57,13 @@ class EntityStarted(EntityEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowOpened(EntityEvent):
+    """An entity is about to be brought through this window, whatever parts it is read in; None is the beginning of all."""
+
+    window: tuple[datetime | None, datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFinished(EntityEvent):
     """One attempt was answered or failed: status (0: no answer), bytes on the wire, seconds, and whether it will be repeated."""
 

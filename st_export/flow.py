@@ -139,13 +139,15 @@ class Pass:
     """One reading of an entity from start to end, while it is under way.
 
     `started` is the service's time at its first start (kept over resumes); `windows` are what is still to be read, in
-    order, the open tail last; `after` is the last parent id or day that is done, for what goes in that order.
+    order, the open tail last; `after` is the last parent id or day that is done, for what goes in that order; `newest` is the
+    latest modification seen so far.
     """
 
     started: datetime
     until: datetime | None = None
     windows: tuple[Window, ...] = ()
     after: str | None = None
+    newest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,11 @@ _MAXIMUM = re.compile(r"Maximum value is (\d+)")
 
 
 def always_sent(operation: Operation, extra: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the query that is sent with every request: inactive records too, required flags, and `extra`."""
+    """Return the query that is sent with every request: inactive records too, required flags, and what it declares of `extra`."""
     query = {name: value for name, value in _ALL_RECORDS.items() if name in operation.query}
     if "descending" in operation.required:
         query["descending"] = "false"
-    query.update(extra)
+    query.update({name: value for name, value in extra.items() if name in operation.query})
     return tuple(query.items())
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from st_export.catalog.load import Catalog
 
 _WAYS = ("kind", "path", "key", "modified", "created", "query", "alias_of", "per")
+_WAYS_OF_ALIASES = ("kind", "path", "alias_of")
+"""What is an alias's own; the rest is its entity's and shown there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +78,18 @@ def diff(old: Catalog, new: Catalog) -> CatalogDiff:
 
 
 def _entity_diff(old: Entity, new: Entity) -> EntityDiff:
-    reading = tuple(
-        Change(what, str(getattr(old, what)), str(getattr(new, what))) for what in _WAYS if getattr(old, what) != getattr(new, what)
-    )
-    if old.alias_of is not None or new.alias_of is not None:
+    is_alias = old.alias_of is not None or new.alias_of is not None
+    ways = _WAYS_OF_ALIASES if is_alias else _WAYS
+    pairs = ((what, getattr(old, what), getattr(new, what)) for what in ways)
+    reading = tuple(Change(what, str(before), str(after)) for what, before, after in pairs if before != after)
+    if is_alias:
         return EntityDiff(new.name, reading=reading)
-    before, after = dict(_leaves(old.columns)), dict(_leaves(new.columns))
+    was, now = dict(_leaves(old.columns)), dict(_leaves(new.columns))
     return EntityDiff(
         name=new.name,
-        new=tuple((path, word) for path, word in after.items() if path not in before),
-        gone=tuple((path, word) for path, word in before.items() if path not in after),
-        retyped=tuple(Change(path, before[path], word) for path, word in after.items() if before.get(path, word) != word),
+        new=tuple((path, word) for path, word in now.items() if path not in was),
+        gone=tuple((path, word) for path, word in was.items() if path not in now),
+        retyped=tuple(Change(path, was[path], word) for path, word in now.items() if was.get(path, word) != word),
         reading=reading,
     )
 

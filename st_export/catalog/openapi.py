@@ -47,6 +47,8 @@ def derive_modules(specs_dir: Path, corrections: Corrections | None = None) -> l
     for operation in read_operations(specs_dir, facts.posts):
         modules.setdefault(operation.module, []).append(operation)
     names = {operation_name(operation, facts) for operations in modules.values() for operation in operations}
+    # Parents in modules that are not among these documents: the catalog in use goes on to list them.
+    names |= {parent for parent in facts.collections.values() if parent.partition(".")[0] not in modules}
     return [_derive_module(name, operations, names, facts) for name, operations in sorted(modules.items())]
 
 

@@ -66,14 +66,19 @@ def diff(settings: Globals, /, specs: Path, as_json: bool) -> int:
 
 @_subcommand("update", "st-export catalog update --specs ./specs --out my-catalog.json")
 @SPECS
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The file; default: the configuration's.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file, or a folder that is there: one file a module; default: the configuration's.",
+)
 @click.pass_obj
 def update(settings: Globals, /, specs: Path, out: Path | None) -> int:
     """Rewrite the catalog file from the specifications.
 
-    The file is yours: name it as `catalog:` in the configuration.
+    The file is yours: name it as `catalog:` in the configuration. A folder is for the package's own data.
     """
-    from st_export.catalog.openapi import write_catalog_file
+    from st_export.catalog.openapi import write_catalog, write_catalog_file
     from st_export.commands.console import say
 
     config = _config_if_any(settings)
@@ -82,12 +87,12 @@ def update(settings: Globals, /, specs: Path, out: Path | None) -> int:
         raise ConfigError("there is no catalog file to write", hint="name one with `--out FILE`, and as `catalog:` in the configuration")
     found = _difference(settings, specs)
     try:
-        write_catalog_file(specs, target)
+        (write_catalog if target.is_dir() else write_catalog_file)(specs, target)
     except OSError as error:
         raise ConfigError(f"the catalog {target} cannot be written: {error.strerror}") from error
     _tell(found)
     say(f"written: {target}")
-    if config is None or config.catalog != target.absolute():
+    if not target.is_dir() and (config is None or config.catalog != target.absolute()):
         say(f"to use it, set in the configuration: catalog: {target}")
     return 0
 

@@ -65,7 +65,7 @@ def entity_document(entity: Entity) -> dict[str, Json]:
         "alias_of": entity.alias_of,
         "key": list(entity.key),
         "cursor": entity.cursor,
-        "partition_by": list(entity.partition_by),
+        "partition_by": next(iter(entity.partition_by), None),
         "history": entity.history,
         "verified": entity.verified,
     }
@@ -110,8 +110,8 @@ def _tell_all(documents: list[dict[str, Json]]) -> None:
 
 def _row(document: dict[str, Json]) -> tuple[object, ...]:
     note = f"alias of {document['alias_of']}" if document["alias_of"] else "" if document["verified"] else "unverified"
-    key, partition_by = ", ".join(document["key"]), ", ".join(document["partition_by"])
-    return document["name"], document["kind"], document["path"], key, document["cursor"], partition_by, note
+    key = ", ".join(document["key"])
+    return document["name"], document["kind"], document["path"], key, document["cursor"], document["partition_by"] or "", note
 
 
 def _tell_one(document: dict[str, Json]) -> None:

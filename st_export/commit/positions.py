@@ -91,6 +91,8 @@ def _pass_json(current: Pass) -> dict[str, Json]:
         document["windows"] = [window_json(window) for window in current.windows]
     if current.after is not None:
         document["after"] = current.after
+    if current.newest is not None:
+        document["newest"] = utc_text(current.newest)
     return document
 
 
@@ -105,4 +107,5 @@ def _pass_from(document: Json) -> Pass:
         until=moment_of(fields, "until"),
         windows=tuple(window_from(window) for window in windows),
         after=text_of(fields, "after"),
+        newest=moment_of(fields, "newest"),
     )

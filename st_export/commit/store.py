@@ -63,6 +63,9 @@ class Store(Protocol):
         For a folder it lies on the lake's own file system, so that `put_file` is a rename.
         """
 
+    def local_path(self, path: str) -> Path | None:
+        """Return where a file of the lake lies on this machine, for readers in threads; None where it does not."""
+
     async def read(self, path: str) -> bytes:
         """Return the whole content. Raises `Missing`."""
 

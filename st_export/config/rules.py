@@ -58,7 +58,7 @@ def _repeated_reports(config: Config) -> list[Contradiction]:
 
 
 def _missing_hash_key(config: Config) -> list[Contradiction]:
-    if config.hash_key is not None:
+    if config.hash_key is not None and config.hash_key.get_secret_value():
         return []
     hint = "set `hash_key: ${ST_HASH_KEY}`: the same key gives the same hash in every run"
     hashed = [name for name, options in config.entities.items() if options.hash_columns]

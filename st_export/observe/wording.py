@@ -69,6 +69,11 @@ def _entity_started(event: happened.EntityStarted) -> str:
     return f"started ({event.kind}){expected}"
 
 
+def _window_opened(event: happened.WindowOpened) -> str:
+    start, end = event.window
+    return f"brings what was modified {f'from {start:%Y-%m-%dT%H:%M:%SZ} on' if start else 'ever'}, before {end:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _entity_finished(event: happened.EntityFinished) -> str:
     error = f": {event.error}" if event.error else ""
     return f"{event.status}{error}{f' (hint: {event.hint})' if event.hint else ''}"
@@ -88,6 +93,7 @@ _SENTENCES: dict[type[happened.Event], Callable[[Any], str]] = {
     happened.RunStarted: _run_started,
     happened.RunFinished: lambda event: f"run {event.run} ended: {event.outcome}, exit code {event.exit_code}",
     happened.EntityStarted: _entity_started,
+    happened.WindowOpened: _window_opened,
     happened.EntityFinished: _entity_finished,
     happened.RequestFinished: _request_finished,
     happened.PageFetched: lambda event: f"page of {event.bytes} bytes",

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.from_thread
+import anyio.lowlevel
 import pyarrow as pa
 
 from st_export.commit import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from anyio.lowlevel import EventLoopToken
 
     from st_export.commit.store import Store
     from st_export.flow import DataFile
@@ -28,10 +31,11 @@ READ_AHEAD_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class CommittedFile:
-    """A data file of the lake; `rows` is 0 where only a listing is known."""
+    """A data file of the lake and its size; `rows` is 0 where only a listing is known."""
 
     path: str
     rows: int = 0
+    bytes: int = 0
 
 
 class LakeFiles:
@@ -42,9 +46,12 @@ class LakeFiles:
         self._tenant = tenant
         self._files: dict[str, dict[str | None, list[CommittedFile]]] = {}
         self._all: dict[str, list[CommittedFile]] = {}
+        self._bytes: dict[str, int] = {}
+        self._loop: EventLoopToken | None = None
 
     async def load(self, entity: str) -> None:
         """List the entity's files, once."""
+        self._loop = anyio.lowlevel.current_token()
         if entity in self._all:
             return
         files: dict[str | None, list[CommittedFile]] = {}
@@ -52,7 +59,8 @@ class LakeFiles:
         folder = f"{paths.checked_name(entity)}/tenant_id={self._tenant}"
         async for entry in self._store.list(folder):
             if entry.path.endswith(".parquet"):
-                file = CommittedFile(entry.path)
+                file = CommittedFile(entry.path, bytes=entry.bytes)
+                self._bytes[entry.path] = entry.bytes
                 files.setdefault(_partition(entry.path), []).append(file)
                 every.append(file)
         self._files[entity], self._all[entity] = files, every
@@ -60,7 +68,8 @@ class LakeFiles:
     def added(self, entity: str, files: Iterable[DataFile]) -> None:
         """Take files of this run that are now committed."""
         for file in files:
-            committed = CommittedFile(file.path, file.rows)
+            committed = CommittedFile(file.path, file.rows, file.bytes)
+            self._bytes[file.path] = file.bytes
             self._files.setdefault(entity, {}).setdefault(file.partition, []).append(committed)
             self._all.setdefault(entity, []).append(committed)
 
@@ -74,10 +83,11 @@ class LakeFiles:
 
     def open(self, path: str) -> Any:
         """Return a seekable Arrow file; called in a worker thread."""
-        local = getattr(self._store, "local_path", None)
+        local = self._store.local_path(path)
         if local is not None:
-            return pa.OSFile(str(local(path)), "rb")
-        return pa.PythonFile(io.BufferedReader(_StoreFile(self._store, path), READ_AHEAD_BYTES), mode="r")
+            return pa.OSFile(str(local), "rb")
+        ranges = _StoreFile(self._store, path, self._bytes[path], self._loop)
+        return pa.PythonFile(io.BufferedReader(ranges, READ_AHEAD_BYTES), mode="r")
 
 
 def _partition(path: str) -> str | None:
@@ -87,13 +97,14 @@ def _partition(path: str) -> str | None:
 
 
 class _StoreFile(io.RawIOBase):
-    """A file of an object store, read by ranges from a worker thread of the event loop."""
+    """A file of an object store, read by ranges on the event loop from any other thread (Arrow reads in threads of its own)."""
 
-    def __init__(self, store: Store, path: str) -> None:
+    def __init__(self, store: Store, path: str, size: int, loop: EventLoopToken | None) -> None:
         self._store = store
         self._path = path
         self._at = 0
-        self._size: int | None = None
+        self._size = size
+        self._loop = loop
 
     def readable(self) -> bool:
         return True
@@ -102,8 +113,7 @@ class _StoreFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence)
-        self._at = (self._length() if base is None else base) + offset
+        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
         return self._at
 
     def tell(self) -> int:
@@ -111,20 +121,10 @@ class _StoreFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
-        data = anyio.from_thread.run(self._store.read_range, self._path, self._at, self._at + len(view))
+        end = min(self._at + len(view), self._size)
+        if end <= self._at:
+            return 0
+        data = anyio.from_thread.run(self._store.read_range, self._path, self._at, end, token=self._loop)
         view[: len(data)] = data
         self._at += len(data)
         return len(data)
-
-    def _length(self) -> int:
-        if self._size is None:
-            self._size = anyio.from_thread.run(_size_of, self._store, self._path)
-        return self._size
-
-
-async def _size_of(store: Store, path: str) -> int:
-    folder = path.rpartition("/")[0]
-    async for entry in store.list(folder):
-        if entry.path == path:
-            return entry.bytes
-    return 0

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from st_export.commit.pairs import Origin
 from st_export.commit.protocol import Committer, Work
 from st_export.errors import EntityFailed, EntityRefused, ParentsUnknown
-from st_export.events import EntityStarted, Noted
+from st_export.events import EntityStarted, Noted, WindowOpened
 from st_export.flow import EntityName, RunId, TenantId, Unit, Window
 from st_export.plan.windows import BEGINNING
 from st_export.run.lakefiles import LakeFiles
@@ -270,6 +270,14 @@ class Parts:
         await self.pinned.pin(entity)
 
     # -- events
+
+    def asks(self, entity: Entity, scope: Scope, position: Position) -> None:
+        """Tell the window that the pass under way brings: a backfill's own, else from the position before it to the pass's start."""
+        assert position.current is not None  # noqa: S101 -- a pass is under way
+        started = position.current.started
+        start = scope.start if scope.is_backfill else position.watermark or self.history_start(entity)
+        event = WindowOpened(at=self.clock.now(), tenant=self.tenant, entity=entity.name, window=(start, scope.end or started))
+        self.events.emit(event)
 
     def expect(self, entity: Entity, rows: int | None) -> None:
         """Tell how many rows an entity is about to bring."""

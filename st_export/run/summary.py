@@ -39,6 +39,7 @@ class EntityCounts:
     rescued: int = 0
     rejected: int = 0
     windows: list[tuple[datetime | None, datetime | None]] = field(default_factory=list)
+    asked: tuple[datetime | None, datetime] | None = None
     seconds: float = 0.0
     started_at: datetime | None = None
     error: str | None = None
@@ -74,6 +75,7 @@ class Summary:
             events.RunStarted: self._run_started,
             events.RunFinished: self._run_finished,
             events.EntityStarted: self._entity_started,
+            events.WindowOpened: self._window_opened,
             events.RequestFinished: self._request_finished,
             events.PageFetched: self._page_fetched,
             events.TokenRenewed: self._token_renewed,
@@ -157,6 +159,9 @@ class Summary:
         counts = self.entity(event.tenant, event.entity)
         counts.kind, counts.started_at = event.kind, counts.started_at or event.at
 
+    def _window_opened(self, event: events.WindowOpened) -> None:
+        self.entity(event.tenant, event.entity).asked = event.window
+
     def _request_finished(self, event: events.RequestFinished) -> None:
         counts = self.entity(event.tenant, event.entity)
         counts.requests += 1
@@ -190,6 +195,11 @@ class Summary:
             counts.started_at = None
 
 
+def _window(counts: EntityCounts) -> list[str | None] | None:
+    window = counts.asked or (counts.windows[0] if counts.windows else None)
+    return None if window is None else [utc_text(moment) if moment else None for moment in window]
+
+
 def _entity_document(name: str, counts: EntityCounts, outcome: Outcome, finished: datetime | None) -> dict[str, Any]:
     status: Status = counts.status or ("ok" if outcome == "stopped" else "failed")
     seconds = counts.seconds
@@ -208,7 +218,7 @@ def _entity_document(name: str, counts: EntityCounts, outcome: Outcome, finished
         "retries": counts.retries,
         "rescued": counts.rescued,
         "rejected": counts.rejected,
-        "window": [utc_text(moment) if moment else None for moment in counts.windows[0]] if counts.windows else None,
+        "window": _window(counts),
         "seconds": round(seconds, 3),
         "error": counts.error if counts.status else UNFINISHED,
         "hint": counts.hint,

@@ -10,6 +10,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from st_export.commit.protocol import Work
 from st_export.commit.snapshots import SnapshotRead
 from st_export.commit.whole import EVERYTHING, Extent, WholeRead
@@ -17,14 +20,14 @@ from st_export.decode.text import Unreadable
 from st_export.errors import PageUnreadable, StExportError
 from st_export.events import PageDecoded
 from st_export.flow import Unit
+from st_export.plan.watermark import with_newest
 from st_export.write.batches import UnitRows
 from st_export.write.parquet import ParquetFiles, Place
+from st_export.write.partition import nested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import date
-
-    import pyarrow as pa
+    from datetime import date, datetime
 
     from st_export.catalog.entity import Entity
     from st_export.commit.versions import UnitVersions
@@ -63,6 +66,7 @@ class _Learnt:
     reject_bytes: int = 0
     pages: int = 0
     json_bytes: int = 0
+    newest: datetime | None = None
 
 
 class OpenUnit:
@@ -188,12 +192,22 @@ class OpenUnit:
             if seen is not None:
                 seen(decoded.batch)
             self._keep_rejects(decoded)
+            self._note_newest(decoded.batch)
             if batch.num_rows:
                 self._rows.add(batch, page.received_at)
             rows += batch.num_rows
             rescued += decoded.rescued
             rejected += len(decoded.rejects)
         return rows, rescued, rejected
+
+    def _note_newest(self, rows: pa.RecordBatch) -> None:
+        column = self._shelf.entity.modified or self._shelf.entity.created
+        moments = nested(rows, column) if column is not None else None
+        if moments is None or not pa.types.is_timestamp(moments.type):
+            return
+        newest: datetime | None = pc.max(moments).as_py()
+        if newest is not None and (self._learnt.newest is None or newest > self._learnt.newest):
+            self._learnt.newest = newest
 
     def _keep_rejects(self, decoded: Decoded) -> None:
         for reject in decoded.rejects:
@@ -244,7 +258,7 @@ class OpenUnit:
             tuple(self._learnt.rejects),
             self._rows.rescued if files else 0,
         )
-        await self._parts.committer.commit(work, move)
+        await self._parts.committer.commit(work, lambda old: with_newest(old, move(old), self._learnt.newest))
         self._parts.lake_files.added(self._shelf.entity.name, files)
         self._parts.rejected[self._shelf.entity.name] += len(work.rejects)
 

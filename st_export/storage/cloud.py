@@ -63,6 +63,10 @@ class CloudStore:
         except OSError as error:
             raise StoreError(f"no temporary folder: {error}", hint="set TMPDIR to a folder with some free space") from error
 
+    def local_path(self, path: str) -> Path | None:  # noqa: ARG002 -- of the interface
+        """Return None: nothing of an object store lies on this machine."""
+        return None
+
     async def read(self, path: str) -> bytes:
         """Return the whole content. Raises `Missing`."""
         return (await self.read_tagged(path))[0]

@@ -67,8 +67,8 @@ class LocalStore:
         with _border(self.url):
             return self._spool.folder()
 
-    def local_path(self, path: str) -> Path:
-        """Return where a file of the lake lies on this machine, for readers in threads."""
+    def local_path(self, path: str) -> Path | None:
+        """Return where a file of the lake lies on this machine."""
         return self._root / checked_path(path)
 
     async def read(self, path: str) -> bytes:

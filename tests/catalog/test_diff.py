@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,25 @@ def test_additions_never_break_a_lake(write_specs: WriteSpecs, catalog: Catalog)
     assert not diff(new, old).only_adds
     assert not diff(old, old)
     assert diff(catalog, new) == CatalogDiff(new=("gadgets.motto", "gadgets.widgets", "gadgets.widgets.notes"))
+
+
+def test_a_change_of_an_entity_is_told_once_not_again_for_its_alias() -> None:
+    def catalog(modified: str | None) -> Catalog:
+        widgets = Entity(EntityName("a.widgets"), "list", "/a/widgets", (Column("id", "int64"),), key=("id",), modified=modified)
+        alias = replace(widgets, name=EntityName("a.boxes.widgets"), path="/a/boxes/{id}/widgets", alias_of=widgets.name)
+        return Catalog({}, {"a": Module("a", (widgets, alias))})
+
+    found = diff(catalog(None), catalog("modifiedOn"))
+    assert [(item.name, item.reading) for item in found.changed] == [("a.widgets", (Change("modified", "None", "modifiedOn"),))]
+
+
+def test_the_parents_of_a_child_may_be_in_a_module_that_the_documents_lack(tmp_path: Path) -> None:
+    read = {"parameters": [{"name": "jobId", "in": "path", "schema": INTEGER}], "responses": {}}
+    paths = {"/tenant/{tenant}/jobs/{jobId}/attachments": {"get": read}}
+    (tmp_path / "forms.json").write_text(json.dumps({"servers": [{"url": "https://api.example.com/forms/v2"}], "paths": paths}))
+    entity = _catalog(tmp_path).get("forms.jobs.attachments")
+    assert entity is not None
+    assert entity.parents == (Parent("jobId", EntityName("jpm.jobs")),)
 
 
 def test_a_key_that_changes_is_a_change_of_reading(write_specs: WriteSpecs) -> None:

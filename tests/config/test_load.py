@@ -193,6 +193,10 @@ ONE_ERROR = {
     "decode_workers: 0": ("`decode_workers` must be at least 1", None),
     "entities: {jpm.jobs: {partition: week}}": ("`entities.jpm.jobs.partition` must be `day`, `month` or `none`, not `week`", None),
     "entities: {jpm.jobs: {hash_columns: [a]}}": ("`entities.jpm.jobs.hash_columns` needs `hash_key`", "set `hash_key: ${ST_HASH_KEY}`"),
+    "hash_key: ''\nentities: {jpm.jobs: {hash_columns: [a]}}": (
+        "`entities.jpm.jobs.hash_columns` needs `hash_key`",
+        "set `hash_key: ${ST_HASH_KEY}`",
+    ),
     "entities: {'jpm jobs': {}}": ("`entities.jpm jobs` is no name or glob of entities", "write a name such as `jpm.jobs`"),
     "reports: [{name: Revenue, category: c, id: 1}]": (
         "`reports[0].name` may have only small letters, digits, `-` and `_` (it is `Revenue`)",

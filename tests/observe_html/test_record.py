@@ -113,6 +113,14 @@ def test_an_open_window_stays_open_and_no_commit_means_none() -> None:
     assert document["tenants"][0]["entities"][0]["window"] == ["2026-11-23T01:59:00Z", None]
 
 
+def test_the_window_that_was_asked_stands_before_the_parts_it_was_read_in() -> None:
+    recorder = recorded(
+        events.WindowOpened(**of(0), window=(None, at(0))), committed(1, start=-60, end=-30), committed(2, start=-30, end=None)
+    )
+    document = recorder.summary(run_id="r1", command="run", outcome="complete", exit_code=0)
+    assert document["tenants"][0]["entities"][0]["window"] == [None, "2026-11-23T02:00:00Z"]
+
+
 def test_an_entity_that_did_not_end_says_so() -> None:
     recorder = recorded(events.EntityStarted(**of(1), kind="feed"))
     for outcome, status in (("stopped", "ok"), ("failed", "failed")):

@@ -48,6 +48,7 @@ async def read_feed(parts: Parts, entity: Entity, scope: Scope) -> None:
             position = Position(epoch=position.epoch)
         if position.current is None:
             position = replace(position, epoch=position.epoch + 1, current=Pass(await parts.source.service_time()))
+        parts.asks(entity, scope, position)
         position = await read_in_shards(parts, entity, scope, position)
         if parts.stop.requested:
             return
@@ -84,7 +85,7 @@ async def _back_to_date(parts: Parts, entity: Entity, scope: Scope, refusal: Req
 def _again(old: Position, started: datetime) -> Pass:
     """Return a new pass that goes back to a date: behind shards, to where they end."""
     current = old.current
-    return Pass(started) if current is None else Pass(started, windows=current.windows, after=current.after)
+    return Pass(started) if current is None else Pass(started, windows=current.windows, after=current.after, newest=current.newest)
 
 
 class _Drain:

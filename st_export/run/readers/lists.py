@@ -48,6 +48,7 @@ async def read_list(parts: Parts, entity: Entity, scope: Scope) -> None:
     if position.current is None:
         started = await parts.source.service_time()
         position = replace(position, epoch=position.epoch + 1, token=None, done=False, current=Pass(started, scope.end))
+    parts.asks(entity, scope, position)
     reader = _ListPass(parts, entity, scope, position)
     if not reader.windows and await reader.begin():
         return
@@ -77,12 +78,13 @@ class _ListPass:
         honour_clamp(first, self.size)
         total = first.envelope.total_count
         self.parts.expect(self.entity, total)
-        is_all = not has_more(first, self.size)
-        if is_all and window is not None and window.end is not None:
+        # Where the service tells no total, nothing can be cut: all is read until two readings agree.
+        is_one_set = total is None or not has_more(first, self.size)
+        if is_one_set and window is not None and window.end is not None:
             self._set_windows((Window(tail_start(self.started)),))
             await self._read_set(call, first, self.position)
             return False
-        if is_all or not self._can_cut():
+        if is_one_set or not self._can_cut():
             await self._read_set(call, first, self._finished())
             return True
         await self._look_at(call, first)
