@@ -30,6 +30,7 @@ from st_export.run.readers.reports import report_entity
 from st_export.run.scope import NIGHTLY, Scope, backfill_scope
 from st_export.run.shared import Shared
 from st_export.run.stop import Stop
+from st_export.run.summary import UNFINISHED
 from st_export.run.tenant import run_tenant
 from st_export.storage.open import open_lake
 
@@ -227,3 +228,6 @@ def _add_tenant_error(summary: dict[str, Any], tenant: TenantOutcome) -> None:
         if document["id"] == tenant.tenant:
             document["error"] = tenant.error.message
             document["hint"] = tenant.error.hint
+            for entity in document["entities"]:
+                if entity["error"] == UNFINISHED:
+                    entity["error"] = f"{tenant.error.message}; {UNFINISHED}"

@@ -152,7 +152,7 @@ class Limits(Section):
     requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 55.0
     max_in_flight: Count = 64
     timeout: Seconds = 120.0
-    report_interval: Seconds = 60.0
+    report_interval: Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)] = 60.0
 
 
 class Capacity(Section):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
@@ -25,6 +26,11 @@ _EXACT_DOUBLE = float(1 << 53)
 _SURE_DECIMAL = 10**15
 """Decimals below this have not wrapped around: a wrapped one is a number of any size, and a real one this large is rare."""
 
+_NAME = "0"
+"""The name of the array in the document that is read: no unknown field of this name is ever learnt."""
+
+_HEAD, _TAIL = b'{"0":[', b"]}"
+
 _MIDNIGHTS = pa.array(["", "T00:00:00", "T00:00:00Z", "T00:00:00.0000000", "T00:00:00.0000000Z"])
 
 
@@ -32,7 +38,7 @@ class NotStrict(Exception):
     """The quick way cannot vouch for a value here."""
 
 
-def read_array(items: bytes, kind: pa.DataType) -> pa.Array:
+def read_array(items: bytes | memoryview, kind: pa.DataType) -> pa.Array:
     """Return the items of a JSON array, given without its brackets, as an Arrow array of `kind`; an absent field is null.
 
     That it returns proves that `items` is the balanced inside of one JSON array.
@@ -41,13 +47,19 @@ def read_array(items: bytes, kind: pa.DataType) -> pa.Array:
         NotStrict: the text is not JSON in UTF-8, or does not fit the type.
 
     """
-    if not items.isascii():
-        try:
-            items.decode()
-        except UnicodeDecodeError as error:
-            raise NotStrict("not UTF-8") from error
-    document = b"".join((b'{"d":[', items, b"]}"))
-    parse = pa.json.ParseOptions(explicit_schema=pa.schema([pa.field("d", pa.list_(kind))]), unexpected_field_behavior="error")
+    return read_document(array_document(items), kind)
+
+
+def array_document(items: bytes | memoryview) -> bytes:
+    """Return the JSON document for `read_document`: an object whose only field is the array of these items."""
+    return b"".join((_HEAD, items, _TAIL))
+
+
+def read_document(document: bytes, kind: pa.DataType) -> pa.Array:
+    """Read a document of `array_document` as `read_array` does; raises `NotStrict` too."""
+    if not document.isascii():
+        _check_utf8(document)
+    parse = pa.json.ParseOptions(explicit_schema=pa.schema([pa.field(_NAME, pa.list_(kind))]), unexpected_field_behavior="error")
     options = pa.json.ReadOptions(use_threads=False, block_size=len(document) + 1)
     try:
         table = pa.json.read_json(pa.BufferReader(document), read_options=options, parse_options=parse)
@@ -57,6 +69,14 @@ def read_array(items: bytes, kind: pa.DataType) -> pa.Array:
     if table.num_rows != 1 or column.num_chunks != 1:
         raise NotStrict("not one array")
     return column.chunk(0).values
+
+
+def _check_utf8(text: bytes) -> None:
+    ends = pa.py_buffer(np.array([0, len(text)], dtype=np.int64))
+    try:
+        pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(text)).validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise NotStrict("not UTF-8") from error
 
 
 def finish(node: Node, array: pa.Array, controls: Controls) -> pa.Array:  # noqa: PLR0911 - one line a kind

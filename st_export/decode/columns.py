@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow as pa
 
-from st_export.decode.casts import NotStrict, finish, finish_fields, read_array
+from st_export.decode.casts import NotStrict, array_document, finish, finish_fields, read_array, read_document
 from st_export.decode.controls import NO_CONTROLS
 from st_export.decode.nodes import Node, after_controls, inside, sent_type
 from st_export.decode.rescue import in_order, rescued_text
@@ -29,7 +29,7 @@ Columns = dict[str, pa.Array]
 RESCUED = "_rescued"
 
 
-def quick_columns(row: Node, items: bytes, controls: Controls, learner: Learner) -> tuple[Columns, int]:
+def quick_columns(row: Node, items: bytes | memoryview, controls: Controls, learner: Learner) -> tuple[Columns, int]:
     """Return the columns of the records in `items` (the inside of a JSON array) and their number, `_rescued` among them.
 
     Raises:
@@ -37,11 +37,12 @@ def quick_columns(row: Node, items: bytes, controls: Controls, learner: Learner)
 
     """
     unknowns = learner.unknowns
-    rows = read_array(items, sent_type(row, unknowns))
+    document = array_document(items)
+    rows = read_document(document, sent_type(row, unknowns))
     if rows.null_count:
         raise NotStrict("a record that is null")
     columns = finish_fields(row, rows, controls)
-    texts = rescued(row, rows, items, unknowns)
+    texts = rescued(row, rows, document, unknowns)
     columns[RESCUED] = pa.nulls(len(rows), pa.string()) if texts is None else texts
     return columns, len(rows)
 

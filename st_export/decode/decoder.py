@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 
 _WRITER_COLUMNS = frozenset({"_tenant_id", "_exported_at", "_run_id", "_deleted"})
 _VALUE = "value"
+_LESSON_BYTES = 128 * 1024
+"""What is read carefully to learn unknown fields, before the quick way is tried on the rest of a piece again."""
+
 _LONGEST_PAUSE = 32
 """After refusals in a row the quick way is tried again after at most this many pieces (some 64 MB)."""
+
+
+class _LessonDue(Exception):
+    """The quick way met what it does not know yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class Decoder:
         self._refusals = 0
         self._pause = 0
         self._lessons = 0
+        self._is_teachable = True
 
     def decode(self, page: Page, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Decoded]:
         """Yield the rows of a page in pieces of about `chunk_bytes` of JSON, in their order.
@@ -70,13 +78,19 @@ class Decoder:
         if page.envelope.shape != "array":
             yield from self._single(page)
             return
-        body = page.body
+        body, view = page.body, memoryview(page.body)
         start, end = page.envelope.records[0] + 1, page.envelope.records[1] - 1
         done = 0
+        size = chunk_bytes
         while start < end:
-            for border in borders(body, start, end, chunk_bytes):
-                decoded = self._piece(page, body[start:border])
+            for border in borders(body, start, end, size):
+                try:
+                    decoded = self._piece(page, view[start:border], is_lesson=size != chunk_bytes)
+                except _LessonDue:
+                    size = min(_LESSON_BYTES, chunk_bytes - 1)
+                    break
                 if decoded is not None:
+                    size = chunk_bytes
                     if decoded.batch.num_rows or decoded.rejects:
                         yield decoded
                     done += decoded.batch.num_rows + len(decoded.rejects)
@@ -93,23 +107,32 @@ class Decoder:
         if records != [None] or _VALUE in self._row.fields:
             yield self._records(page, records)
 
-    def _piece(self, page: Page, items: bytes) -> Decoded | None:
-        """Return the rows of a piece of the array, None where it was not cut at a border. A piece without items has no rows."""
-        if self._may_be_quick(page):
+    def _piece(self, page: Page, items: memoryview, *, is_lesson: bool) -> Decoded | None:
+        """Return the rows of a piece of the array, None where it was not cut at a border. A piece without items has no rows.
+
+        Raises:
+            _LessonDue: the quick way refuses, and a smaller piece may show why.
+
+        """
+        lessons = self._learner.lessons
+        if not is_lesson and self._may_be_quick(page):
             try:
                 columns, rows = quick_columns(self._row, items, self._controls, self._learner)
                 if not any(columns[name].null_count for name in self._key):
                     self._refusals = 0
                     return self._decoded(page, columns, rows, ())
             except NotStrict:
-                pass
+                if self._is_teachable and len(items) > 2 * _LESSON_BYTES:
+                    raise _LessonDue from None
             self._refusals += 1
             self._pause = min(1 << self._refusals, _LONGEST_PAUSE) if self._refusals > 1 else 0
         try:
-            records = loads(b"[" + items + b"]")
+            records = loads(b"".join((b"[", items, b"]")))
         except Unreadable:
             return None
-        return self._records(page, records)
+        decoded = self._records(page, records)
+        self._is_teachable = self._learner.lessons != lessons
+        return decoded
 
     def _may_be_quick(self, page: Page) -> bool:
         if page.envelope.fields is not None:

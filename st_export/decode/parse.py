@@ -229,7 +229,8 @@ def _ends_whole(body: bytes, start: int, end: int) -> bool:
     try:
         orjson.loads(memoryview(body)[last.start("comma") + 1 : end])
     except orjson.JSONDecodeError:
-        return False
+        # Cut off, or records behind it that begin unlike the first one.
+        return _is_balanced(body[start:end])
     return True
 
 

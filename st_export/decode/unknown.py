@@ -42,6 +42,7 @@ Entries = tuple[pa.Array, Place]
 """Texts by row, and the place that they came from."""
 
 _SAFE_DIGITS = 15
+_TOKEN = re.compile(rb"\s*([^\s,}\]]*)")
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 _NEEDS_ESCAPE = '["\\\\\\x00-\\x1f\\x7f]'
 
@@ -203,8 +204,9 @@ def _printed(array: pa.Array) -> pa.Array:
 
 def _numbers(array: pa.Array, parent: pa.Array, name: str, text: bytes, sent: int) -> pa.Array:
     """Return the texts of numbers as they were sent: 1 and 1.0 are the same double."""
-    tokens = re.findall(b'"' + name.encode() + rb'":\s*([^\s,}\]]+)', text)
-    if len(tokens) != sent or any(len(token) > _SAFE_DIGITS for token in tokens):
+    # Cutting the text at the name is several times as fast as a regular expression over it.
+    tokens = [_TOKEN.match(rest)[1] for rest in text.split(b'"' + name.encode() + b'":')[1:]]  # type: ignore[index] # matches always
+    if len(tokens) != sent or not all(0 < len(token) <= _SAFE_DIGITS for token in tokens):
         raise NotStrict(f"{name} has long numbers")
     values = orjson.loads(b"[" + b",".join(tokens) + b"]")
     printed = pa.array([None if value is None else orjson.dumps(value).decode() for value in values], pa.string())

@@ -61,11 +61,12 @@ def print_final(console: Console, progress: Progress, *, quiet: bool = False, mo
     """Print what a run brought: a table of the entities, the failures with hints, one line of totals.
 
     Quiet: the failures only. Entities that brought nothing and went well are counted, not listed. With `most` only so many are
-    listed, those with the most rows.
+    listed, those with the most rows. Nor are those listed that did not end and brought nothing: above them would stand why.
     """
     entities = progress.finished_entities()
-    shown = [entity for entity in entities if entity.rows_written or entity.status != "ok"]
-    idle = len(entities) - len(shown)
+    shown = [entity for entity in entities if entity.rows_written or entity.status not in ("ok", None)]
+    unread = sum(entity.status is None and not entity.rows_written for entity in entities)
+    idle = len(entities) - len(shown) - unread
     smaller = max(len(shown) - most, 0) if most is not None else 0
     if smaller:
         shown = sorted(shown, key=lambda entity: -entity.rows_written)[:most]
@@ -75,6 +76,8 @@ def print_final(console: Console, progress: Progress, *, quiet: bool = False, mo
         console.print(f"and {plural(smaller, 'smaller one')}", highlight=False)
     if not quiet and idle:
         console.print(f"{plural(idle, 'entity', 'entities')} had nothing new.", highlight=False)
+    if not quiet and unread:
+        console.print(f"{plural(unread, 'entity', 'entities')} did not end and brought nothing.", highlight=False)
     _print_failures(console, [entity for entity in entities if entity.status == "failed"])
     if not quiet:
         console.print(totals_line(progress), highlight=False, soft_wrap=True)

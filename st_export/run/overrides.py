@@ -1,7 +1,7 @@
 """Whether the configuration's overrides fit the catalog and the lake, checked before any work.
 
-What an entity's partitions are is remembered in the lake (`_st_export/partitions.json`): a change would spread its rows over two layouts,
-in which a version could stand twice.
+How an entity's rows lie in the lake is remembered there (`_st_export/layout.json`): another partition would spread them over two
+layouts, in which a version could stand twice; another kind of numbers would give its files two schemas.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from st_export.config.model import Config, EntityOptions
     from st_export.flow import Json
 
-PATH = f"{paths.STATE}/partitions.json"
+PATH = f"{paths.STATE}/layout.json"
 VERSION = 1
 SWAPS = 10
 """How often another run may come first while this one writes the file."""
@@ -95,12 +95,12 @@ async def settle_layouts(store: Store, config: Config, selected: Sequence[Entity
     """Hold the partitions of the selected entities against those of the lake, and remember the new ones.
 
     Raises:
-        ConfigError: `partition` or `partition_by` was changed for an entity that has data.
+        ConfigError: `partition`, `partition_by` or `numbers` was changed for an entity that has data.
         CheckpointUnreadable: the lake's record of it is damaged.
 
     """
     with_data = set(await store.folders(paths.MANIFESTS))
-    wanted: Layouts = {entity.name: _layout(config.options_for(entity.name)) for entity in selected}
+    wanted: Layouts = {entity.name: _layout(config, config.options_for(entity.name)) for entity in selected}
     for _ in range(SWAPS):
         known, tag = await _read(store)
         for name, layout in wanted.items():
@@ -118,8 +118,8 @@ async def settle_layouts(store: Store, config: Config, selected: Sequence[Entity
     raise ConfigError(f"other runs keep changing {PATH}", hint="run the same command again")
 
 
-def _layout(options: EntityOptions) -> dict[str, str | None]:
-    return {"partition": options.partition, "partition_by": options.partition_by}
+def _layout(config: Config, options: EntityOptions) -> dict[str, str | None]:
+    return {"partition": options.partition, "partition_by": options.partition_by, "numbers": config.output.numbers}
 
 
 async def _read(store: Store) -> tuple[Layouts, str | None]:
@@ -129,14 +129,14 @@ async def _read(store: Store) -> tuple[Layouts, str | None]:
         return {}, None
     try:
         entities: Json = orjson.loads(data)["entities"]
-        return {name: {"partition": one["partition"], "partition_by": one["partition_by"]} for name, one in entities.items()}, tag
+        return {name: {key: one[key] for key in ("partition", "partition_by", "numbers")} for name, one in entities.items()}, tag
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointUnreadable(f"{PATH} is damaged", hint="move it away; the next run writes it anew") from error
 
 
 def _changed(name: str, before: dict[str, str | None], now: dict[str, str | None]) -> ConfigError:
     def text(layout: dict[str, str | None]) -> str:
-        return f"partition: {layout['partition']}" + (f", partition_by: {layout['partition_by']}" if layout["partition_by"] else "")
+        return ", ".join(f"{key}: {value}" for key, value in layout.items() if value is not None)
 
     return ConfigError(
         f"{name} lies in this lake with {text(before)}, and the configuration says {text(now)}",

@@ -23,6 +23,7 @@ from st_export.decode.text import Unreadable
 from st_export.errors import (
     CheckpointUnreadable,
     CommitUnknown,
+    LockHeld,
     LockLost,
     PageUnreadable,
     StExportError,
@@ -160,7 +161,25 @@ async def run_tenant(
     except StExportError as error:
         error.tenant = error.tenant or tenant.id
         outcome.error = error
+        if not isinstance(error, LockHeld):
+            _tell_unended(run, tenant.id, selected, outcome)
     return outcome
+
+
+def _tell_unended(run: RunParts, tenant: int, selected: Sequence[Selected], outcome: TenantOutcome) -> None:
+    """Tell of every entity that has not ended by itself what ended the tenant."""
+    error = outcome.error
+    ended = {entity.name for entity in outcome.entities}
+    for name in (one.entity.name for one in selected if one.entity.name not in ended):
+        event = EntityFinished(
+            at=run.clock.now(),
+            tenant=tenant,
+            entity=name,
+            status="failed",
+            error=error.message if error is not None else None,
+            hint=error.hint if error is not None else None,
+        )
+        run.events.emit(event)
 
 
 async def _run_entities(parts: Parts, selected: Sequence[Selected], scope: Scope, outcome: TenantOutcome) -> None:

@@ -193,10 +193,6 @@ ONE_ERROR = {
     "decode_workers: 0": ("`decode_workers` must be at least 1", None),
     "entities: {jpm.jobs: {partition: week}}": ("`entities.jpm.jobs.partition` must be `day`, `month` or `none`, not `week`", None),
     "entities: {jpm.jobs: {hash_columns: [a]}}": ("`entities.jpm.jobs.hash_columns` needs `hash_key`", "set `hash_key: ${ST_HASH_KEY}`"),
-    "hash_key: ''\nentities: {jpm.jobs: {hash_columns: [a]}}": (
-        "`entities.jpm.jobs.hash_columns` needs `hash_key`",
-        "set `hash_key: ${ST_HASH_KEY}`",
-    ),
     "entities: {'jpm jobs': {}}": ("`entities.jpm jobs` is no name or glob of entities", "write a name such as `jpm.jobs`"),
     "reports: [{name: Revenue, category: c, id: 1}]": (
         "`reports[0].name` may have only small letters, digits, `-` and `_` (it is `Revenue`)",
@@ -209,6 +205,16 @@ ONE_ERROR = {
     "reports: [{name: a, category: c}]": ("`reports[0].id` is missing", STARTER_HINT),
     "1001: x": ("`1001` is a key that is not text", "write it in quotes"),
 }
+
+
+def test_an_empty_hash_key_is_none() -> None:
+    message, hint = refused(HEAD + "hash_key: ''\nentities: {jpm.jobs: {hash_columns: [a]}}\n")
+    assert message == "st-export.yaml:5: `entities.jpm.jobs.hash_columns` needs `hash_key`"
+    assert hint is not None
+
+
+def test_reports_may_follow_each_other_at_once() -> None:
+    assert load(HEAD + "limits: {report_interval: 0}\n").limits.report_interval == 0
 
 
 @pytest.mark.parametrize("line", ONE_ERROR)

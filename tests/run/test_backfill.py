@@ -36,7 +36,7 @@ async def test_it_brings_the_rows_of_its_window_and_no_other(tmp_path: Path) -> 
         ended = await running.backfill(FROM, TO, *NAMES)
         assert (ended.exit_code, ended.bad()) == (0, {})
         windows = {name: entity["window"] for name, entity in ended.entities().items()}
-        assert windows == dict.fromkeys(NAMES, [f"{FROM:%Y-%m-%dT%H:%M:%SZ}", f"{TO:%Y-%m-%dT%H:%M:%SZ}"])
+        assert windows == {name: [f"{FROM:%Y-%m-%dT%H:%M:%SZ}", f"{TO:%Y-%m-%dT%H:%M:%SZ}"] for name in NAMES}
         assert same(running.lake, running.look_alike, NAMES, only=inside) == ended.rows == expected(running, *NAMES) > 30
         again = await running.backfill(FROM, TO, *NAMES)
         assert (again.exit_code, again.rows, again.files) == (0, 0, 0)

@@ -34,7 +34,9 @@ async def test_all_rows_come_and_later_the_changed_ones(tmp_path: Path, rows: in
         tell_no_totals(running)
         first = await running.run(*NAMES)
         assert (first.exit_code, first.bad(), first.rows) == (0, {}, 3 * rows)
-        running.changes.edit("inventory.vendors", running.look_alike.truth(entities()["inventory.vendors"].path)[0].id)
+        running.changes.modify(
+            "inventory.vendors", running.look_alike.truth(entities()["inventory.vendors"].path)[0].id, {"name": "Another"}
+        )
         assert (await running.run(*NAMES)).rows == 1
         same(running.lake, running.look_alike, NAMES)
         assert (await running.backfill(NOW.replace(day=1), NOW, *NAMES)).exit_code == 0

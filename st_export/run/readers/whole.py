@@ -44,6 +44,8 @@ async def read_whole(parts: Parts, entity: Entity, scope: Scope) -> None:
     position = parts.position(entity, scope)
     started = await parts.source.service_time()
     position = replace(position, epoch=position.epoch + 1, current=Pass(started), done=False)
+    if scope.is_backfill and entity.key:
+        parts.asks(entity, scope, position)
     call = ListCall(entity, list_path(entity, parts.tenant))
     check = _kept(entity, scope.window(started) or parts.history_window(entity), started)
 
