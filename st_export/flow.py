@@ -1,4 +1,4 @@
-"""What the stages hand on: Request → Page → Batch → DataFile → Commit, and the Position that a commit moves.
+"""What the stages hand on: Request → Page → rows → DataFile, and the Position that a commit moves.
 
 Plain frozen records. Times are aware UTC; intervals are half-open `[start, end)`; sizes are bytes.
 """
@@ -173,17 +173,3 @@ class Reject:
     request: str
     reason: str
     raw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A unit's end: its files and the position that it moves the entity to. Without files only the position moves."""
-
-    unit: Unit
-    run: RunId
-    files: tuple[DataFile, ...]
-    columns: tuple[tuple[str, str], ...]
-    position: Position
-    window: Window | None = None
-    rejects: tuple[Reject, ...] = ()
-    rescued: int = 0

@@ -87,11 +87,6 @@ def entity_schema(
     return pa.schema([field.with_nullable(field.name not in entity.key) for field in fields])
 
 
-def kind_columns(entity: Entity) -> tuple[str, ...]:
-    """Return the names of the columns of ours that the entity has for its kind: parents, window, segment."""
-    return tuple(field.name for field in _kind_fields(entity))
-
-
 def type_text(column: Column, numbers: str = "decimal") -> str:
     """Return a column's Arrow type as text: `decimal128(38, 9)`, `list<struct<id: int64>>`, `timestamp[us, UTC]`."""
     return arrow_text(arrow_type(column, numbers))

@@ -31,11 +31,6 @@ def outside(batch: pa.RecordBatch, column: str, window: Window, slack: timedelta
     return pc.fill_null(early if late is None else pc.or_(early, late), fill_value=False)
 
 
-def rows_outside(batch: pa.RecordBatch, column: str, window: Window, slack: timedelta = timedelta(0)) -> int:
-    """Return how many rows `outside` finds."""
-    return int(pc.sum(outside(batch, column, window, slack)).as_py() or 0)
-
-
 def _column(batch: pa.RecordBatch, dotted: str) -> pa.Array | None:
     first, *rest = dotted.split(".")
     index = batch.schema.get_field_index(first)

@@ -19,11 +19,6 @@ class PageBudget:
         self._in_use = 0
         self._changed = anyio.Condition()
 
-    @property
-    def in_use_bytes(self) -> int:
-        """Bytes reserved at this moment."""
-        return self._in_use
-
     async def reserve(self, guess_bytes: int) -> None:
         """Wait until `guess_bytes` fit, then count them as used."""
         async with self._changed:

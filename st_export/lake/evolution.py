@@ -50,16 +50,6 @@ def unified(schemas: Sequence[pa.Schema], entity: str) -> pa.Schema:
     return pa.schema([field if field.name in everywhere else field.with_nullable(True) for field in _own_last(fields.values())])
 
 
-def differing(schema: pa.Schema, written: Iterable[pa.Schema]) -> tuple[str, ...]:
-    """Return the names of columns that some of the written schemas have in another type than `schema`."""
-    names: dict[str, None] = {}
-    for other in written:
-        for field in other:
-            if field.name in schema.names and schema.field(field.name).type != field.type:
-                names[field.name] = None
-    return tuple(names)
-
-
 def _own_last(fields: Iterable[pa.Field]) -> list[pa.Field]:
     """Return the API's columns before ours, each in the order given."""
     return sorted(fields, key=lambda field: field.name.startswith("_"))

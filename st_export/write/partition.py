@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from st_export.catalog.entity import Entity
     from st_export.write.layout import PartitionKind
 
-ASKED_DAY = "_window_from"
-"""The column that bears the asked day of what is asked day by day."""
-
 _EPOCH = date(1970, 1, 1)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from st_export.errors import EntityFailed, EntityRefused, RequestRejected, ServiceUnavailable
 from st_export.fetch.feeds import walk_feed
-from st_export.flow import Pass, Position, Window, digest_label, utc_text
+from st_export.flow import Pass, Position, Window, digest_label
 from st_export.plan.watermark import mark_after, restart_date
 from st_export.run.pump import pump
 from st_export.run.readers.feedsplit import read_in_shards
@@ -161,10 +161,3 @@ class _Drain:
         """Commit the pages before what could not be read: the position is before it."""
         if self.unit is not None and self.position.current is not None:
             await self._commit()
-
-
-def describe_start(asked: datetime | str | None) -> str:
-    """Return what a feed is asked with, for a log line."""
-    if asked is None:
-        return "from the first record"
-    return "from its token" if isinstance(asked, str) else f"from {utc_text(asked)}"

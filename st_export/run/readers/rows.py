@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from st_export.decode.bounds import outside
 from st_export.errors import EntityFailed
 
 if TYPE_CHECKING:
@@ -52,14 +53,9 @@ def list_check(entity: Entity, window: Window | None, started: datetime, filter_
         moments = times(batch, column)
         if moments is None:
             return batch
-        outside = pc.less(moments, pa.scalar(window.start - SLACK if window.start.year > 1 else window.start, moments.type))
-        if window.end is not None:
-            behind = pc.and_(
-                pc.greater_equal(moments, pa.scalar(window.end + SLACK, moments.type)),
-                pc.less(moments, pa.scalar(started - SLACK, moments.type)),
-            )
-            outside = pc.or_(outside, behind)
-        count = pc.sum(outside).as_py() or 0
+        slack = SLACK if window.start.year > 1 else timedelta(0)
+        settled = pc.less(moments, pa.scalar(started - SLACK, moments.type))
+        count = pc.sum(pc.and_(outside(batch, column, window, slack), settled)).as_py() or 0
         if count:
             raise EntityFailed(
                 f"the service ignored the filter `{filter_name}`: {count} of {batch.num_rows} rows of a page have `{column}` outside "
