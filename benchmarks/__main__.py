@@ -27,17 +27,17 @@ RESULTS = Path(__file__).parent / "results"
 BENCHMARKS = {
     "startup": "startup:measure",
     "throughput": "throughput:measure",
-    "gigabyte": "throughput:measure_gigabyte",
     "rescue": "rescue:measure",
     "files": "files:measure",
     "memory": "memory:measure",
     "compact": "compact:measure",
+    "upload": "upload:measure",
     "resume": "resume:measure",
     "rate": "rate:measure",
     "feed_split": "feed_split:measure",
     "peers": "peers:measure",
 }
-ON_DEMAND = {"scale": "scale:measure"}
+ON_DEMAND = {"gigabyte": "throughput:measure_gigabyte", "scale": "scale:measure"}
 
 
 def run(name: str, console: Console) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""dlt's REST client over five feeds into Parquet, as it comes or tuned. Imports nothing of ours, so that an interpreter of its own can run it.
+"""dlt's REST client over five feeds into Parquet, as it comes or tuned.
+
+Imports nothing of ours, so that an interpreter of its own can run it.
 
     python dlt_loop.py INFO.json FOLDER default|tuned path …
 
-Tuned is what its documentation names for speed: no child tables, resources in threads, several normalizing and loading workers, large buffers,
-files without compression of the intermediate ones.
+Tuned is what its documentation names for speed: no child tables, resources in threads, several normalizing and loading workers, large
+buffers, intermediate files without compression.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def main(info: dict[str, Any], folder: Path, mode: str, paths: list[str]) -> dic
 
     resources = [
         dlt.resource(
-            feed, name=path.split("/export/")[0].split("/")[1] + "_" + path.rsplit("/", 1)[-1].replace("-", "_"), parallelized=mode == "tuned",
+            feed, name=path.split("/")[1] + "_" + path.rsplit("/", 1)[-1], parallelized=mode == "tuned",
             max_table_nesting=0 if mode == "tuned" else None,
         )(path)
         for path in paths

@@ -14,7 +14,7 @@ from st_export.simulate.options import SimulateOptions
 FEED = "jpm.jobs"
 
 
-def measure(pages: int = 400, shards: int = 16, latency_seconds: float = 0.5, page_rows: int = 50) -> dict[str, Any]:
+def measure(pages: int = 200, shards: int = 16, latency_seconds: float = 0.5, page_rows: int = 50) -> dict[str, Any]:
     """Return seconds and requests of both, and their ratio; the service's limit is the usual one."""
     options = SimulateOptions(
         row_counts={FEED: pages * page_rows},

@@ -21,7 +21,7 @@ def main(info: dict[str, Any], folder: Path, page_size: int, lists: list[str]) -
     with requests.Session() as session:
         form = {"grant_type": "client_credentials", "client_id": tenant["client_id"], "client_secret": tenant["client_secret"]}
         token = session.post(info["auth_url"], data=form, timeout=120).json()["access_token"]
-        session.headers |= {"Authorization": f"Bearer {token}", "ST-App-Key": tenant["app_key"]}
+        session.headers.update({"Authorization": f"Bearer {token}", "ST-App-Key": tenant["app_key"]})
         for name in lists:
             entity = catalog.entities[name]
             url = info["api_url"] + entity.path.replace("{tenant}", str(tenant["id"]))

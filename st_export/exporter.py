@@ -138,7 +138,6 @@ async def export(config: Config, request: ExportRequest, events: Events | None =
     recorder = Recorder()
     events.listen(recorder)
     store = await open_lake(config.output.url, config.output.options, config.folder, writing=True)
-    await store.probe()
     await settle_layouts(store, config, entities)
     stop = Stop()
     rate = config.limits.requests_per_second

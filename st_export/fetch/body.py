@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import zlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from st_export.fetch.retry import CallFailed
@@ -69,6 +70,11 @@ async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:
         return await response.content.readany()
     except FOREIGN as error:
         raise failure_of(error) from error
+
+
+def content_of(status: int, wire: bytes) -> bytes:
+    """Return a body as it came; that of a 204, which has none by definition, is a list of no rows. An empty 200 stays empty: cut off."""
+    return b"[]" if status == HTTPStatus.NO_CONTENT and not wire else wire
 
 
 def plain_bytes(wire: bytes, *, encoding: str, charset: str | None, cap_bytes: int) -> bytes:

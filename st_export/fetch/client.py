@@ -21,7 +21,7 @@ from st_export.errors import ConfigError, EntityRefused, PageTimedOut, PageUnrea
 from st_export.events import RequestFinished, Waiting
 from st_export.fetch.answer import Answer, Download
 from st_export.fetch.attempt import Attempt, Call, ClientOptions
-from st_export.fetch.body import BodyUnreadable, beginning_of, chunks_of, plain_bytes
+from st_export.fetch.body import BodyUnreadable, beginning_of, chunks_of, content_of, plain_bytes
 from st_export.fetch.limiter import NOTABLE_WAIT_SECONDS, Recalled
 from st_export.fetch.refusal import REFUSAL_BYTES, error_of, exhausted, kind_of, read_refusal, scrubbed_bytes
 from st_export.fetch.retry import CallFailed, Tries, asked_wait, http_moment
@@ -273,7 +273,7 @@ class Client:
         except BodyUnreadable as error:
             raise CallFailed("unreadable", str(error)) from error
         attempt.received_all()
-        wire = b"".join(attempt.received)
+        wire = content_of(response.status, b"".join(attempt.received))
         attempt.received.clear()
 
         misfits: tuple[type[Exception], ...] = (BodyUnreadable, *unreadable)

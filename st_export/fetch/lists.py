@@ -7,17 +7,19 @@ asked again in smaller pages that begin at the same row.
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import orjson
 
-from st_export.errors import EntityFailed, PageTimedOut, PageUnreadable
+from st_export.errors import EntityFailed, PageTimedOut, PageUnreadable, RequestRejected
 from st_export.fetch.pages import PageNumber, at_offset, page_count, smaller_size
 from st_export.flow import Page, Request, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from st_export.catalog.entity import Entity
     from st_export.fetch.source import Emit, Source
@@ -26,12 +28,27 @@ if TYPE_CHECKING:
 DEEPEST_ROW = 50_000_000
 """No list goes on behind this row: a list that never ends is a fault of the service, not data."""
 
+ALWAYS_SERVED = 50
+"""Rows of a page that no list refuses: the default. Source: specifications."""
+
 
 @dataclass(slots=True)
 class PageSize:
     """The page size of an entity in this run: starts as configured, shrinks when the service cannot serve it."""
 
     rows: int
+
+    @contextmanager
+    def of_walk(self) -> Iterator[PageSize]:
+        """Hand out a size for one walk among several side by side.
+
+        What a walk learns is shared when it has ended: a size that changed between a request and its answer would move its offsets.
+        """
+        own = PageSize(self.rows)
+        try:
+            yield own
+        finally:
+            self.rows = min(self.rows, own.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +148,21 @@ async def page_at(source: Source, call: ListCall, size: PageSize, offset: int) -
     while True:
         try:
             return await source.page(call.request(at_offset(offset, size.rows), include_total=offset == 0), call.constants)
+        except RequestRejected as error:
+            if not _blames_page_size(error) or size.rows <= ALWAYS_SERVED:
+                raise
+            _shrink(size, error)
         except (PageTimedOut, PageUnreadable) as error:
             _shrink(size, error)
 
 
-def _shrink(size: PageSize, error: PageTimedOut | PageUnreadable) -> None:
+def _blames_page_size(error: RequestRejected) -> bool:
+    """Whether a refusal is of the page's size. Source: fact sheet, open questions: above the maximum a size is clamped, or a 400."""
+    said = error.message.partition(f" {error.status}: ")[2]  # what stands before is our own request
+    return error.status == HTTPStatus.BAD_REQUEST and "pagesize" in "".join(letter for letter in said.lower() if letter.isalnum())
+
+
+def _shrink(size: PageSize, error: PageTimedOut | PageUnreadable | RequestRejected) -> None:
     """Make the pages smaller; where a page is a single row already, the error stands."""
     smaller = smaller_size(size.rows)
     if smaller is None:

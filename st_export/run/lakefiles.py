@@ -65,6 +65,11 @@ class LakeFiles:
                 every.append(file)
         self._files[entity], self._all[entity] = files, every
 
+    async def know(self, files: Iterable[DataFile]) -> None:
+        """Take committed files that manifests name, so that they can be opened without a listing."""
+        self._loop = anyio.lowlevel.current_token()
+        self._bytes.update((file.path, file.bytes) for file in files)
+
     def added(self, entity: str, files: Iterable[DataFile]) -> None:
         """Take files of this run that are now committed."""
         for file in files:
@@ -82,7 +87,7 @@ class LakeFiles:
         return tuple(self._files.get(entity, {}).get(partition, ()))
 
     def open(self, path: str) -> Any:
-        """Return a seekable Arrow file; called in a worker thread."""
+        """Return a seekable Arrow file of those that were listed, added or made known; called in a worker thread."""
         local = self._store.local_path(path)
         if local is not None:
             return pa.OSFile(str(local), "rb")

@@ -58,8 +58,6 @@ WINDOWS_AT_ONCE = 8
 CHILDREN_AT_ONCE = 16
 """Parents of one child entity that are asked side by side."""
 
-PARENT_ROWS = 65_536
-
 
 @dataclass(frozen=True, slots=True)
 class RunParts:
@@ -119,6 +117,8 @@ class Parts:
         self._run_day: date = run.clock.now().date()
         self._shelves: dict[EntityName, Shelf] = {}
         self._slots: dict[EntityName, anyio.CapacityLimiter] = {}
+        # A window that is begun can be lost by a kill: no more are begun than calls can be under way.
+        self._windows = anyio.CapacityLimiter(run.config.limits.max_in_flight)
         self._ended: dict[EntityName, tuple[anyio.Event, list[StExportError]]] = {}
 
     # -- positions
@@ -186,7 +186,7 @@ class Parts:
         most = self.config.options_for(entity.name).max_in_flight or WINDOWS_AT_ONCE
         if entity.kind == "report" or (entity.paging is not None and entity.paging.one_at_a_time):
             most = 1
-        async with self._slots.setdefault(entity.name, anyio.CapacityLimiter(most)):
+        async with self._slots.setdefault(entity.name, anyio.CapacityLimiter(most)), self._windows:
             yield
 
     # -- other entities
@@ -239,6 +239,7 @@ class Parts:
             manifest = await self.manifests.read(path)
             if manifest.committed_at < since:
                 break
+            await self.lake_files.know(manifest.files)
             found += [file.path for file in manifest.files if file.path.endswith(".parquet")]
         return found
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from st_export.clock import Clock
     from st_export.commit.manifest import Manifest
     from st_export.commit.store import Store
+    from st_export.flow import DataFile
 
 ENTITIES_AT_ONCE = 8
 
@@ -99,9 +100,9 @@ class _Newest:
         self._column = (entity.modified or entity.created) if entity is not None else None
         self._by_day = entity is not None and entity.partition_by[:1] == (self._column,)
         self._last: str | None = None
-        self._in_last: list[str] = []
-        self._recent: list[str] = []
-        self._others: list[str] = []
+        self._in_last: list[DataFile] = []
+        self._recent: list[DataFile] = []
+        self._others: list[DataFile] = []
 
     def add(self, manifest: Manifest) -> None:
         """Take a commit's files into account; commits come in their order."""
@@ -109,18 +110,18 @@ class _Newest:
             if file.partition is not None and (self._last is None or file.partition > self._last):
                 self._last, self._in_last = file.partition, []
             if file.partition == self._last:
-                self._in_last.append(file.path)
-        paths_ = [file.path for file in manifest.files]
+                self._in_last.append(file)
         recent = self._recent if manifest.scope == NIGHTLY else self._others
-        recent.extend(paths_)
+        recent.extend(manifest.files)
         del recent[:-FOOTERS]
 
     async def moment(self, files: LakeFiles) -> datetime | None:
         """Return the newest time, None where no file tells any."""
         if self._column is None:
             return None
-        wanted = {*self._in_last[-FOOTERS:], *(() if self._by_day else (*self._recent, *self._others))}
-        return await anyio.to_thread.run_sync(_newest_of, files, sorted(wanted), self._column)
+        named = (*self._in_last[-FOOTERS:], *(() if self._by_day else (*self._recent, *self._others)))
+        await files.know(named)
+        return await anyio.to_thread.run_sync(_newest_of, files, sorted({file.path for file in named}), self._column)
 
 
 def _newest_of(files: LakeFiles, wanted: Iterable[str], column: str) -> datetime | None:

@@ -186,6 +186,7 @@ class CloudStore:
     async def probe(self) -> None:
         """Create, refuse to create again, replace and delete a small object: the lock stands on these."""
         path = f"{paths.STATE}/probe-{secrets.token_hex(8)}"
+        await self.delete(path)  # there is nothing yet: who may not delete is told so before anything is written
         tag = await self.create(path, path.encode())
         try:
             await self.create(path, b"again")
@@ -205,8 +206,11 @@ class CloudStore:
                 with border(self._place(path)):
                     await self._once.head_async(path)
         except Missing:
-            await self._check_bucket()  # an answer to HEAD has no body that would tell a missing bucket from a missing object
+            await self._check_bucket()
             return False
+        except StoreError:
+            await self._check_bucket()
+            raise
         return True
 
     async def _put_once(self, path: str, data: bytes, mode: str | dict[str, str]) -> str:
@@ -237,8 +241,9 @@ class CloudStore:
         return digest.hexdigest() == expected
 
     async def _check_bucket(self) -> None:
+        """List, since an answer to HEAD has no body that would tell a missing bucket or wrong credentials from the rest."""
         with border(self.url):
-            async for _ in self._patient.list(paths.STATE, chunk_size=1):
+            async for _ in self._once.list(paths.STATE, chunk_size=1):
                 return
 
     def _place(self, path: str) -> str:

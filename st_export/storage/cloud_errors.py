@@ -1,7 +1,7 @@
 """What an object store's failures mean: the one table from obstore's exceptions to ours.
 
-Only the first line of a foreign text is shown, without the query of any URL: an Azure signature would stand there. This module leaves
-out what to do about it: `passing` failures are tried again by the store.
+Of a foreign text only the service's own code and message are shown, or else its first line, without the query of any URL: an Azure
+signature would stand there. This module leaves out what to do about it: `passing` failures are tried again by the store.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TABLE: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "create it, or correct output.url",
         ),
         (
-            r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google|MissingCredential|No credentials",
+            r"169\.254\.169\.254|169\.254\.170\.2|/latest/api/token|/meta-data/iam|metadata\.google|MissingCredential|No credentials",
             "no credentials for the object store were found",
             _CREDENTIALS,
         ),
@@ -47,7 +47,8 @@ _TABLE: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "renew them and run the same command again: it goes on from the last commit",
         ),
         (
-            r"InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed|InvalidToken|invalid_grant|status code: 401|Unauthenticated",
+            r"InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed|failed to authenticate|InvalidToken|invalid_grant"
+            r"|status code: 401|Unauthenticated",
             "the object store refuses the credentials",
             _CREDENTIALS,
         ),
@@ -107,19 +108,20 @@ def translated(error: Exception, place: str) -> StoreError:
         return AlreadyExists(f"{place} is there already")
     for pattern, text, hint in _TABLE:
         if pattern.search(whole):
-            return StoreError(f"{place}: {text} ({_first_line(whole)})", hint=hint)
+            return StoreError(f"{place}: {text} ({_detail(whole)})", hint=hint)
     if isinstance(error, FileNotFoundError):
         return Missing(f"{place}: there is no such file")
     if isinstance(error, foreign.PreconditionError | foreign.NotModifiedError):
         return Changed(f"{place} was changed by somebody else")
     for pattern, text, hint in _UNREACHABLE:
         if pattern.search(whole):
-            return Passing(f"{place}: {text} ({_first_line(whole)})", hint=hint)
-    return Passing(
-        f"{place}: the object store failed ({_first_line(whole)})", hint="run the same command again: it goes on from the last commit"
-    )
+            return Passing(f"{place}: {text} ({_detail(whole)})", hint=hint)
+    return Passing(f"{place}: the object store failed ({_detail(whole)})", hint=_LATER)
 
 
-def _first_line(text: str) -> str:
+def _detail(text: str) -> str:
+    code, message = (re.search(f"<{name}>([^<\n]+)", text) for name in ("Code", "Message"))
+    if code is not None:
+        return f"{code[1]}: {message[1]}"[:300] if message is not None else code[1]
     line = text.strip().partition("\n")[0]
     return re.sub(r"\?[^\s\"')]*", "", line)[:300]

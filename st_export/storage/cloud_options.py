@@ -20,6 +20,7 @@ from obstore import exceptions as foreign
 from obstore.store import from_url
 
 from st_export.errors import ConfigError
+from st_export.storage.cloud_exit import wait_at_exit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +82,7 @@ def cloud_options(url: str, options: Mapping[str, object], base: Path) -> Option
 
 def connect(url: str, options: Options, *, retries: int) -> Any:
     """Return obstore's store for the URL. Nothing is sent yet. Raises `ConfigError`."""
+    wait_at_exit()
     retry = {"max_retries": retries, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}
     try:
         return from_url(url, config=options.config, client_options=options.client, retry_config=retry)

@@ -72,16 +72,19 @@ async def open_lake(url: str, options: Mapping[str, object], base: Path, *, writ
 
 
 async def check_lake(store: Store, *, writing: bool) -> bool:
-    """Return whether a lake was there; for writing, begin one where none was, after it is clear that nothing foreign is."""
-    if await store.exists(paths.LAKE):
+    """Return whether a lake was there; for writing, begin one where none was.
+
+    Before anything of ours is written, it is clear that nothing foreign lies there and that the store allows all that a run does.
+    """
+    found = await store.exists(paths.LAKE)
+    if found:
         _check_version(store, await store.read(paths.LAKE))
-        found = True
     else:
         await _refuse_foreign(store)
-        found = False
-        if writing:
-            await _begin(store)
     if writing:
+        await store.probe()
+        if not found:
+            await _begin(store)
         await anyio.to_thread.run_sync(lambda: store.spool)
     return found
 

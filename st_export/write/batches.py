@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from st_export.write.budget import ByteBudget
     from st_export.write.partition import Partitioning
 
-PART_BYTES = 16 << 20
+PART_BYTES = 8 << 20
 """What one unit holds in memory: more makes no faster files, and dozens of units are open at once."""
 
-SLICE_BYTES = 16 << 20
+SLICE_BYTES = 8 << 20
 """A slice in memory: large enough for good row groups, small enough to be held thrice (rows, sorted, compared)."""
 
 SPILL_BATCH_BYTES = 4 << 20

@@ -49,6 +49,14 @@ async def test_a_request_bears_its_headers_and_an_exact_query(service: Service, 
     assert [(event.tenant, event.entity, event.status, event.will_retry) for event in finished] == [(1001, "jpm.jobs", 200, False)]
 
 
+async def test_no_content_is_no_rows_and_an_empty_body_is_none(service: Service, house: House) -> None:
+    service.script.append(web.Response(status=204))
+    assert await house.get() == []
+    service.script.append(service.raw(b""))
+    assert await house.get() == service.good
+    assert [event.will_retry for event in house.of(RequestFinished)] == [False, True, False]
+
+
 async def test_a_post_bears_its_body(service: Service, house: House) -> None:
     async def echo(request: web.Request) -> web.StreamResponse:
         return web.json_response([request.method, request.content_type, await request.json()])

@@ -248,7 +248,8 @@ class _ChildReader:
             finally:
                 await self.parts.source.release(page)
 
-        await walk_forward(self.parts.source, call, self.size, emit)
+        with self.size.of_walk() as size:
+            await walk_forward(self.parts.source, call, size, emit)
         paging = call.entity.paging
         if seen.pages == 1 or paging is None or paging.sort is not None or seen.total is None:
             return True

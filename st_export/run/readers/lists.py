@@ -220,7 +220,8 @@ class _ListPass:
         if half is None or fits_one_walk(total, self.size.rows, window, is_sorted=self.paging.sort is not None):
             async with self.parts.window_slot(self.entity):
                 if not self.parts.stop.requested:
-                    await self._read_leaf(window, total)
+                    with self.size.of_walk() as size:
+                        await self._read_leaf(window, total, size)
             return
         left, right = cut(window, half)
         left_total = await self._count(left)
@@ -229,16 +230,16 @@ class _ListPass:
             # What is reckoned may be too low where a record came late; none at all is asked, not reckoned.
             group.start_soon(self._read_closed, right, total - left_total if total > left_total else None)
 
-    async def _read_leaf(self, window: Window, total: int) -> None:
+    async def _read_leaf(self, window: Window, total: int, size: PageSize) -> None:
         call = self._call(window)
         check = self._check(call, window)
         if not total:
             unit = self._open(window.label(), window, check)
         elif self.paging.sort is None:
-            unit = await read_all(self.parts, call, self.size, None, lambda: self._open(window.label(), window, check))
+            unit = await read_all(self.parts, call, size, None, lambda: self._open(window.label(), window, check))
         else:
             unit = self._open(window.label(), window, check)
-            await fill(self.parts, unit, lambda emit: walk_backward(self.parts.source, call, self.size, total, emit))
+            await fill(self.parts, unit, lambda emit: walk_backward(self.parts.source, call, size, total, emit))
         await unit.commit(lambda old: self._without(old, window))
 
     def _without(self, old: Position, window: Window) -> Position:

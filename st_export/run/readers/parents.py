@@ -304,7 +304,8 @@ async def _read_child_driver(parts: Parts, driver: Entity, due: Due, take: Calla
     async def read(ids: ParentIds) -> None:
         call = replace(call_below(parts, driver, ids), entity=replace(driver, name=entity.name))
         try:
-            await walk_forward(parts.source, call, size, emit)
+            with size.of_walk() as own:
+                await walk_forward(parts.source, call, own, emit)
         except (EntityRefused, RequestRejected) as refusal:
             if refusal.status not in NOT_ASKED:
                 raise
