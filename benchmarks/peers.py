@@ -20,7 +20,7 @@ from st_export.catalog.load import load_catalog
 from st_export.simulate.options import SimulateOptions
 
 
-def measure(rows: int = 20_000, list_rows: int = 5_000, page_size: int = 500) -> dict[str, Any]:
+def measure(rows: int = 20_000, list_rows: int = 1_000, page_size: int = 100) -> dict[str, Any]:
     """Return seconds of each and how many times as fast the exporter is."""
     found = _against_requests(list_rows, page_size)
     python = _python_with("dlt")

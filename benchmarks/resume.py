@@ -14,7 +14,7 @@ FEEDS = ("jpm.jobs", "crm.customers", "accounting.invoices", "jpm.appointments",
 LISTS = ("accounting.journal-entries", "crm.contacts", "dispatch.technician-shifts", "inventory.receipts", "taskmanagement.tasks")
 
 
-def measure(pages: int = 100, page_rows: int = 50) -> dict[str, Any]:
+def measure(pages: int = 250, page_rows: int = 50) -> dict[str, Any]:
     """Return the requests of both, and what the killed one cost on top in percent."""
     options = SimulateOptions(
         row_counts=dict.fromkeys((*FEEDS, *LISTS), pages * page_rows),

@@ -95,7 +95,7 @@ def _validated(source: Source, folder: Path, name: str, *, needs_credentials: bo
     problems = _key_problems(source)
 
     def complain(place: Place, text: str, hint: str | None) -> None:
-        if not (place and place[-1] in _CREDENTIAL_KEYS) or needs_credentials:
+        if needs_credentials or not _names_the_account(place):
             problems.append(Problem(place_text(place), text, hint, source.line_of(place)))
 
     variables = Variables(os.environ, folder, complain)
@@ -108,7 +108,8 @@ def _validated(source: Source, folder: Path, name: str, *, needs_credentials: bo
         config = Config.model_validate(data)
     except ValidationError as error:
         raise config_error(validation_problems(error, Config, source.line_of, frozenset(variables.filled)), name) from None
-    wrong = [Problem(place_text(place), text, hint, source.line_of(place)) for place, text, hint in contradictions(config)]
+    found = [one for one in contradictions(config) if needs_credentials or one[0] != ("tenants",)]
+    wrong = [Problem(place_text(place), text, hint, source.line_of(place)) for place, text, hint in found]
     if wrong:
         raise config_error(wrong, name)
     return config.in_folder(folder)
@@ -124,15 +125,26 @@ def _key_problems(source: Source) -> list[Problem]:
     return problems
 
 
+def _names_the_account(place: Place) -> bool:
+    """Whether a value is a credential or a tenant's id: what a command that only reads the lake can do without."""
+    return bool(place) and (place[-1] in _CREDENTIAL_KEYS or (place[0] == "tenants" and place[-1] == "id"))
+
+
 def _with_placeholders(data: dict[str, Json]) -> dict[str, Json]:
-    """Fill in the credentials that are lacking, for a command that never sends them."""
+    """Fill in the credentials that are lacking and leave out tenants without an id, for a command that never asks the service."""
     filled: dict[str, Json] = {"app_key": _NOT_NEEDED, "hash_key": _NOT_NEEDED} | _without_empty(data)
     tenants = data.get("tenants")
     if isinstance(tenants, list):
         missing = {"client_id": _NOT_NEEDED, "client_secret": _NOT_NEEDED}
-        filled["tenants"] = [missing | _without_empty(tenant) if isinstance(tenant, dict) else tenant for tenant in tenants]
+        filled["tenants"] = [
+            missing | _without_empty(tenant) if isinstance(tenant, dict) else tenant for tenant in tenants if _has_id(tenant)
+        ]
     return filled
 
 
 def _without_empty(data: dict[str, Json]) -> dict[str, Json]:
     return {key: value for key, value in data.items() if value is not None}
+
+
+def _has_id(tenant: Json) -> bool:
+    return not isinstance(tenant, dict) or "id" not in tenant or tenant["id"] is not None

@@ -22,6 +22,11 @@ twentieth of what was done."""
 
 SHORTEST_SECONDS = 0.25
 
+SHARE_OF_RUN_WITHIN_DAYS = 0.1
+"""The share for a unit with fewer days. The pauses grow with the run, so that the files more are few, however long it takes."""
+
+SHORTEST_SECONDS_WITHIN_DAYS = 2.0
+
 
 class Measured(Protocol):
     """What the pace looks at in an open unit."""
@@ -55,5 +60,6 @@ class Pace:
         if unit.json_bytes >= UNIT_BYTES or unit.open_seconds >= UNIT_SECONDS:
             return True
         elapsed = self._clock.monotonic_seconds() - self._began
-        has_days = unit.partitions >= WHOLE_DAYS or not unit.lies_in_days
-        return has_days and unit.open_seconds >= max(SHORTEST_SECONDS, SHARE_OF_RUN * elapsed)
+        if unit.partitions >= WHOLE_DAYS or not unit.lies_in_days:
+            return unit.open_seconds >= max(SHORTEST_SECONDS, SHARE_OF_RUN * elapsed)
+        return unit.open_seconds >= max(SHORTEST_SECONDS_WITHIN_DAYS, SHARE_OF_RUN_WITHIN_DAYS * elapsed)

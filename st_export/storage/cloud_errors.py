@@ -47,8 +47,10 @@ _TABLE: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "renew them and run the same command again: it goes on from the last commit",
         ),
         (
-            r"InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed|failed to authenticate|InvalidToken|invalid_grant"
-            r"|status code: 401|Unauthenticated",
+            (
+                r"InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed|failed to authenticate|InvalidToken|invalid_grant"
+                r"|status code: 401|Unauthenticated"
+            ),
             "the object store refuses the credentials",
             _CREDENTIALS,
         ),

@@ -48,6 +48,9 @@ _ENDPOINTS = (
 )
 """The names under which an endpoint comes, among the options and (in capitals) in the environment."""
 
+_FILES = ("service_account", "service_account_path", "application_credentials", "web_identity_token_file", "federated_token_file")
+"""The options that name a file, with or without the cloud's name in front."""
+
 _KEYS = ("access_key_id", "secret_access_key", "session_token")
 _AWS = ("s3", "s3a")
 
@@ -66,6 +69,7 @@ class Options:
 def cloud_options(url: str, options: Mapping[str, object], base: Path) -> Options:
     """Return the options for the store at `url`; paths among them are relative to `base`. Raises `ConfigError`."""
     config = {name: _text(value) for name, value in options.items() if name not in _CLIENT}
+    config |= {name: str(base / value) for name, value in config.items() if name.endswith(_FILES)}
     client: dict[str, Any] = {"timeout": REQUEST_TIMEOUT}
     client |= {name: value if isinstance(value, dict) else _text(value) for name, value in options.items() if name in _CLIENT}
     if client.get("allow_invalid_certificates", "false") != "false":

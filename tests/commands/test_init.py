@@ -91,3 +91,11 @@ def test_a_table_without_a_terminal_is_plain_and_whole(capsys: pytest.CaptureFix
 def test_an_unknown_entity_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["entities", "jpm.job"]) == 2
     assert capsys.readouterr().err == "error: there is no entity `jpm.job`\nhint: did you mean `jpm.jobs`?\n"
+
+
+def test_the_catalog_can_be_read_right_after_init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("ST_TENANT_ID", "ST_CLIENT_ID", "ST_CLIENT_SECRET", "ST_APP_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert run(["init"]) == 0
+    assert run(["entities", "jpm.jobs"]) == 0

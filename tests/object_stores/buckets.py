@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ class BucketRuns(Runs):
 
     url: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    copied: dict[str, str | None] = field(default_factory=dict)
 
     def config(self) -> dict[str, Any]:
         """Return the configuration: the bucket in place of the folder."""
@@ -40,12 +40,16 @@ class BucketRuns(Runs):
         return {item["path"]: bytes(store.get(item["path"]).bytes()) for chunk in store.list() for item in chunk}
 
     def download(self) -> Path:
-        """Copy the bucket to disk, in place of the last copy."""
-        shutil.rmtree(self.lake, ignore_errors=True)
-        for path, data in self.objects().items():
+        """Bring the copy on disk to what the bucket holds now: only objects that changed are fetched."""
+        store = self.store()
+        now = {item["path"]: item["e_tag"] for chunk in store.list() for item in chunk}
+        for path in self.copied.keys() - now.keys():
+            (self.lake / path).unlink()
+        for path in (path for path, tag in now.items() if self.copied.get(path) != tag):
             at = self.lake / path
             at.parent.mkdir(parents=True, exist_ok=True)
-            at.write_bytes(data)
+            at.write_bytes(bytes(store.get(path).bytes()))
+        self.copied = now
         return self.lake
 
     def compare(self) -> list[str]:

@@ -78,9 +78,14 @@ def test_what_azure_refuses_is_named(runs: BucketRuns, url: str, options: dict[s
 @pytest.mark.anyio
 async def test_each_way_to_name_the_account_reaches_it(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURITE_BLOB_STORAGE_URL", endpoint.removesuffix(f"/{ACCOUNT}"))
-    names = {"azure_storage_account_name": ACCOUNT, "azure_storage_account_key": KEY, "azure_storage_endpoint": endpoint}
+    names: dict[str, object] = {"azure_storage_account_name": ACCOUNT, "azure_storage_account_key": KEY, "azure_storage_endpoint": endpoint}
     secure = f"abfss://{CONTAINER}@{ACCOUNT}.dfs.core.windows.net"
-    ways = [("az", names), ("az", {**azure_options(endpoint), "allow_http": True}), ("az", {"use_emulator": True}), (secure, names)]
+    ways: list[tuple[str, dict[str, object]]] = [
+        ("az", names),
+        ("az", {**azure_options(endpoint), "allow_http": True}),
+        ("az", {"use_emulator": True}),
+        (secure, names),
+    ]
     for number, (way, options) in enumerate(ways):
         url = f"{way}/ways" if "://" in way else f"{way}://{CONTAINER}/ways"
         await open_store(url, options, tmp_path).write(f"{number}", b"")

@@ -101,6 +101,12 @@ async def test_options_show_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "hunter2" not in repr(options)
 
 
+async def test_a_file_of_credentials_is_relative_to_the_configuration(tmp_path: Path) -> None:
+    for name in ("service_account", "google_application_credentials", "azure_federated_token_file"):
+        assert cloud_options("gs://b/x", {name: "account.json"}, tmp_path).config == {name: str(tmp_path / "account.json")}
+        assert cloud_options("gs://b/x", {name: "/run/secrets/a.json"}, tmp_path).config == {name: "/run/secrets/a.json"}
+
+
 async def test_the_certificates_of_the_environment_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
