@@ -58,7 +58,7 @@ def _against_dlt(python: str, rows: int) -> dict[str, Any]:
 
 def _against_requests(rows: int, page_size: int) -> dict[str, Any]:
     options = SimulateOptions(
-        row_counts=dict.fromkeys(LISTS, rows), years=3.0, requests_per_second=0, feed_lag_seconds=0, latency_seconds=(0.3, 0.3), gzip=False
+        row_counts=dict.fromkeys(LISTS, rows), years=0.25, requests_per_second=0, feed_lag_seconds=0, latency_seconds=(0.3, 0.3), gzip=False
     )
     with look_alike(options) as running:
         arguments = [str(running.info_file), str(running.folder), str(page_size), *LISTS]

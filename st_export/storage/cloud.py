@@ -30,7 +30,7 @@ REQUESTS = 32
 """Small requests in flight at once."""
 
 UPLOADS = 4
-"""Files that go up at once, each in `PARTS` parts of `PART_BYTES`: 80 MiB at most in memory."""
+"""Files that go up at once, each in `PARTS` parts of `PART_BYTES`: about 140 MB with what the client buffers in memory."""
 
 PARTS = 4
 PART_BYTES = 5 << 20
