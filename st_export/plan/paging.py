@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Walk = Literal["single", "counted", "backward", "both ways"]
 
-WINDOW_PAGES = 8
+WINDOW_PAGES = 4
 """A closed window is cut in time until it has at most so many pages, or lies within one day."""
 
 DEEPEST_PAGES = 200

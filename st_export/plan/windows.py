@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 DAY = timedelta(days=1)
+FIRST_YEAR = 2000
+RECENT = timedelta(days=4 * 365)
+"""A window from the year 1 is cut so long before its end: halving two thousand years costs a request a step, and no account is so old."""
+
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 """Before every record, the unset value of the service's platform (year 1) included."""
 
@@ -38,10 +42,12 @@ def cut(window: Window, at: datetime) -> tuple[Window, Window]:
 
 
 def middle(window: Window) -> datetime | None:
-    """Return where to halve a closed window: at midnight where it holds one, else at a whole second, None if it is too short."""
+    """Return where to cut a closed window in two: at midnight where it holds one, else at a whole second, None if it is too short."""
     if window.end is None:
         raise ValueError("an open window has no middle")
     half = window.start + (window.end - window.start) / 2
+    if window.start.year < FIRST_YEAR < (window.end - RECENT).year:
+        half = window.end - RECENT
     at_midnight = midnight(half.date())
     for moment in (at_midnight, at_midnight + DAY if at_midnight.date() < date.max else at_midnight, half.replace(microsecond=0)):
         if window.start < moment < window.end:

@@ -12,7 +12,7 @@ def test_an_empty_answer_is_a_page_too(rows: int, page_rows: int, pages: int) ->
     assert pages_of(rows, page_rows) == pages
 
 
-@pytest.mark.parametrize(("rows", "can_cut", "requests"), [(0, True, 1), (400, True, 8), (401, True, 1 + 4 + 9 + 1 + 1), (401, False, 9)])
+@pytest.mark.parametrize(("rows", "can_cut", "requests"), [(0, True, 1), (200, True, 4), (201, True, 1 + 4 + 5 + 1 + 1), (201, False, 5)])
 def test_a_long_list_costs_the_counts_that_cut_it(rows: int, can_cut: bool, requests: int) -> None:
     assert list_requests(rows, 50, can_cut=can_cut) == requests
 
