@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUNNABLE := $(VENV)/.runnable
 STAMP  := $(VENV)/.installed
+WORKERS ?= 2
 UV     := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -42,10 +43,10 @@ demo: $(RUNNABLE) ## export the embedded look-alike into ./demo-lake
 	@$(BIN)/st-export demo
 
 test: $(STAMP) ## all tests but the heavy ones
-	$(BIN)/pytest -q -m "not heavy"
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadscope -m "not heavy"
 
 test-all: $(STAMP) ## heavy tests too (servers from the registries, a browser)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadscope
 
 lint: $(STAMP) ## style, types, and which module may import which
 	$(BIN)/ruff format --check st_export tests benchmarks
