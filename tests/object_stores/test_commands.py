@@ -13,6 +13,8 @@ from tests.crash.runs import ENTITIES
 from tests.object_stores.buckets import command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.object_stores.buckets import BucketRuns
     from tests.object_stores.server import S3
 
@@ -119,7 +121,8 @@ def test_children_of_what_changed_are_found_in_the_bucket(runs: BucketRuns) -> N
 
 
 @pytest.mark.parametrize("name", ["check", "plan", "report"])
-def test_what_only_looks_leaves_the_bucket_as_it_was(runs: BucketRuns, name: str) -> None:
+def test_what_only_looks_leaves_the_bucket_as_it_was(runs: BucketRuns, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # `report` writes its page into the working folder
     new_rows(runs, "run")
     before = runs.objects()
     code, _, stderr = command(runs, name)
