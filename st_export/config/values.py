@@ -64,12 +64,12 @@ def _moment_of_text(text: str) -> datetime:
         raise ValueError(msg) from None
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is this machine: `localhost`, `127.0.0.0/8`, `::1`."""
+def is_loopback(host: str | None) -> bool:
+    """Return whether a host name or address is this machine: `localhost`, `127.0.0.0/8`, `::1`; no host is not."""
     if host == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        return host is not None and ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -12,12 +12,12 @@ import os
 import ssl
 import urllib.request
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, Self
 
 import aiohttp
 from yarl import URL
 
+from st_export.config.values import is_loopback
 from st_export.errors import ConfigError
 from st_export.fetch.retry import CallFailed
 
@@ -44,18 +44,6 @@ class Leaves(Protocol):
 
 class ConnectionLost(aiohttp.ClientConnectionError):
     """A connection broke under a request. A type of its own, so that aiohttp does not repeat the request below the limiter."""
-
-
-def is_loopback(host: str | None) -> bool:
-    """Return whether a host name or address stays on this machine."""
-    if host is None:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def require_https(url: str) -> URL:
