@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tests.fetch.conftest import House, Service
 
 pytestmark = pytest.mark.anyio
-GZIP = gzip.compress(b'{"data": [1]}')
+GZIP = gzip.compress(b'{"data": [1]}', mtime=0)
 
 
 async def test_a_request_bears_its_headers_and_an_exact_query(service: Service, house: House) -> None:
@@ -209,8 +209,8 @@ async def test_a_stall_in_mid_body_is_noticed(service: Service, wire: Callable[.
         (b'{"data": [1]}', {"Content_Encoding": "gzip"}),
         (GZIP, {}),
         (GZIP, {"Content_Encoding": "gzip"}),
-        (gzip.compress(b'{"data":') + gzip.compress(b" [1]}"), {"Content_Encoding": "gzip"}),
-        (gzip.compress(GZIP), {"Content_Encoding": "gzip"}),
+        (gzip.compress(b'{"data":', mtime=0) + gzip.compress(b" [1]}", mtime=0), {"Content_Encoding": "gzip"}),
+        (gzip.compress(GZIP, mtime=0), {"Content_Encoding": "gzip"}),
         (b'\xef\xbb\xbf{"data": [1]}', {"Content_Type": "application/json; charset=utf-16"}),
         (b'{"data": [1]}', {"Content_Type": "text/plain"}),
         (b'{"data": [1]}', {"Content_Type": "application/json; charset=klingon"}),
@@ -231,7 +231,7 @@ async def test_damaged_compression_is_never_a_shorter_page(service: Service, hou
     assert len(service.seen) == 2
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b" " * 300_000), b" " * 150_000])
+@pytest.mark.parametrize("body", [gzip.compress(b" " * 300_000, mtime=0), b" " * 150_000])
 async def test_a_bomb_is_stopped_at_the_cap(service: Service, wire: Callable[..., Any], fast: RetryPolicy, body: bytes) -> None:
     service.script.extend([service.raw(body) for _ in range(2)])
     async with wire(service.url, options=ClientOptions(page_bytes=100_000, policy=fast)) as house:
@@ -241,7 +241,7 @@ async def test_a_bomb_is_stopped_at_the_cap(service: Service, wire: Callable[...
 
 async def test_a_large_page_comes_whole(service: Service, house: House) -> None:
     rows = [{"id": number, "text": f"row {number * 7919}"} for number in range(50_000)]
-    service.script.append(service.raw(gzip.compress(json.dumps(rows).encode(), 1), Content_Encoding="gzip"))
+    service.script.append(service.raw(gzip.compress(json.dumps(rows).encode(), 1, mtime=0), Content_Encoding="gzip"))
     answer = await house.client.send(Request(EntityName("jpm.jobs"), "/x"), accept=json.loads)
     assert answer.value == rows
     assert len(answer.body) > 5 * answer.wire_bytes / 2
@@ -309,7 +309,7 @@ async def test_a_storm_of_faults_loses_no_call(service: Service, house: House, s
         return web.json_response({}, status=401)
 
     async def mislabel(_: web.Request) -> web.StreamResponse:
-        return service.raw(gzip.compress(json.dumps(service.good).encode()))
+        return service.raw(gzip.compress(json.dumps(service.good).encode(), mtime=0))
 
     async def cut(_: web.Request) -> web.StreamResponse:
         return service.raw(GZIP[:-5], Content_Encoding="gzip")
