@@ -85,7 +85,9 @@ def test_marks_and_unlabelled_gzip_are_taken_off(body: bytes) -> None:
     assert normalise(body) == b"[1]"
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"[1]", mtime=0)[:-4], b"\x1f\x8bnonsense", gzip.compress(b"1" * 2000, mtime=0), b"1" * 2000])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b"[1]", mtime=0)[:-4], b"\x1f\x8bnonsense", gzip.compress(b"1" * 2000, mtime=0), b"1" * 2000]
+)
 def test_damaged_or_exploding_gzip_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
         normalise(body, max_bytes=1000)
