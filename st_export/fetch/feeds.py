@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from st_export.fetch.source import Emit, Source
     from st_export.flow import TenantId
 
-REPEATED_TOKENS = 6
+REPEATED_TOKENS = 4
 """How often in a row a feed may answer `hasMore=true` with the token it was asked with, before it counts as stuck."""
 
 

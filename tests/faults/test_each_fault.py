@@ -26,7 +26,7 @@ ALONE = (
     Fault("cut", rate=0.1),
     Fault("slow-body", rate=0.2, seconds=0.2),
     Fault("empty-page", rate=0.2),
-    Fault("repeat-token", rate=0.2),
+    Fault("repeat-token", rate=0.2, times=3),  # a feed that repeats it four times in a row is stuck
     Fault("mislabelled-gzip", rate=0.1),
     Fault("unlabelled-gzip"),
     Fault("unlabelled-gzip", rate=0.2),
