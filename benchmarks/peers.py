@@ -19,6 +19,9 @@ from benchmarks.rate import LISTS
 from st_export.catalog.load import load_catalog
 from st_export.simulate.options import SimulateOptions
 
+AT_ONCE = 256
+"""Requests under way at once, where the limit is lifted: the default of 64 is made for 60 a second."""
+
 
 def measure(rows: int = 20_000, list_rows: int = 1_000, page_size: int = 100) -> dict[str, Any]:
     """Return seconds of each and how many times as fast the exporter is."""
@@ -64,7 +67,8 @@ def _against_requests(rows: int, page_size: int) -> dict[str, Any]:
         arguments = [str(running.info_file), str(running.folder), str(page_size), *LISTS]
         loop = timed([sys.executable, "-m", "benchmarks.sequential_requests", *arguments])
         output = {"url": str(running.folder / "lake"), "partition": "month"}
-        config = config_file(running, "lake", select=list(LISTS), limits=NO_LIMIT, output=output, entities={"*": {"page_size": page_size}})
+        limits = {**NO_LIMIT, "max_in_flight": AT_ONCE}
+        config = config_file(running, "lake", select=list(LISTS), limits=limits, output=output, entities={"*": {"page_size": page_size}})
         seconds, summary = run_exporter(config, running.folder / "lake")
     told = json.loads(loop.stdout)
     assert summary["totals"]["rows"] == told["rows"], (summary["totals"], told)

@@ -43,13 +43,15 @@ class Ready:
         async def counted_slot(limiter: Limiter, entity: str, most: int | None = None) -> AsyncIterator[Departure]:
             tenant = limiter._tenant  # noqa: SLF001 - the count looks where the exporter has no window
             now[tenant] += 1
+            waits = True
             try:
                 async with slot(limiter, entity, most) as departure:
-                    yield departure
-                    if departure.left_at is not None:
-                        now[tenant] += 1
+                    try:
+                        yield departure
+                    finally:
+                        waits = departure.left_at is None
             finally:
-                now[tenant] -= 1
+                now[tenant] -= waits
 
         async def counted_leave(departure: Departure) -> None:
             await leave(departure)

@@ -74,7 +74,7 @@ def _unknown_columns(entity: Entity, pages: list[Page]) -> list[Column]:
     values: dict[str, list[Any]] = {}
     for page in pages:
         for record in orjson.loads(page.body)["data"]:
-            for name in record.keys() - known:
+            for name in [name for name in record if name not in known]:
                 values.setdefault(name, []).append(record[name])
     return [_column(name, found) for name, found in values.items()]
 

@@ -25,16 +25,18 @@ def main(info: dict[str, Any], folder: Path, page_size: int, lists: list[str]) -
         for name in lists:
             entity = catalog.entities[name]
             url = info["api_url"] + entity.path.replace("{tenant}", str(tenant["id"]))
-            page, has_more = 1, True
+            variants = [{entity.variant_parameter: value} for value in entity.variants] if entity.variant_parameter else [{}]
             with (folder / f"{name}.jsonl").open("w") as lines:
-                while has_more:
-                    asked = {**dict(entity.query), "page": page, "pageSize": page_size}
-                    answer = session.get(url, params=asked, timeout=120).json()
-                    for row in answer["data"]:
-                        lines.write(json.dumps(row) + "\n")
-                    counted["rows"] += len(answer["data"])
-                    counted["requests"] += 1
-                    page, has_more = page + 1, answer["hasMore"]
+                for variant in variants:
+                    page, has_more = 1, True
+                    while has_more:
+                        asked = {**dict(entity.query), **variant, "page": page, "pageSize": page_size}
+                        answer = session.get(url, params=asked, timeout=120).json()
+                        for row in answer["data"]:
+                            lines.write(json.dumps(row) + "\n")
+                        counted["rows"] += len(answer["data"])
+                        counted["requests"] += 1
+                        page, has_more = page + 1, answer["hasMore"]
     return counted
 
 

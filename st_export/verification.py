@@ -33,8 +33,10 @@ from st_export.run.scope import NIGHTLY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from st_export.catalog.entity import Entity
     from st_export.commit.store import Store
     from st_export.config.model import Config, Tenant
+    from st_export.lake.query import Bound
     from st_export.lake.repair import Damage
     from st_export.lake.shape import Shape
     from st_export.lake.verify import Problem
@@ -149,6 +151,52 @@ def _ended_well(summary: dict[str, Any]) -> set[str]:
     return {entity["name"] for tenant in summary["tenants"] for entity in tenant["entities"] if entity["status"] == "ok"}
 
 
+class _Counting:
+    """The current keys of an entity of a tenant, to be held against a total of the service."""
+
+    def __init__(self, store: Store, shape: Shape, tenant: int, entity: Entity, total: Total) -> None:
+        self._store, self._shape, self._tenant, self._total = store, shape, tenant, total
+        self._variant, self._columns = entity.variant_parameter, set(shape.schema.names)
+        self._bounds: list[Bound] = []
+        if total.modified_from is not None and self._has(entity.modified):
+            self._bounds.append((str(entity.modified), ">=", total.modified_from))
+        if total.created_before is not None and self._has(entity.created):
+            self._bounds.append((str(entity.created), "<", total.created_before))
+        self._can_be_bounded = len(self._bounds) == (total.modified_from is not None) + (total.created_before is not None)
+
+    def _has(self, column: str | None) -> bool:
+        return column is not None and column.partition(".")[0] in self._columns
+
+    async def comparable(self) -> int:
+        """Return how many keys the total should be equal to; the total itself where the lake agrees with it in another way."""
+        total = self._total
+        if total.at_least:
+            return await self._beside_feed()
+        count = await self._count(*self._bounds)
+        if count == total.records or self._variant not in self._columns:
+            return count
+        # The value that stands for "not set" may show the rows of all others too: then its total is that of all keys.
+        for value, records in total.variants:
+            if records not in (count, await self._count(*self._bounds, (str(self._variant), "=", value))):
+                return count
+        return total.records
+
+    async def _beside_feed(self) -> int:
+        """Hold a feed's keys against a list: deleted ones, inactive here, are not there, but all others have to be."""
+        records = self._total.records
+        count = await self._count()
+        if count < records:
+            return count
+        if "active" not in self._columns:
+            return records or count
+        if not self._can_be_bounded:
+            return records
+        return max(await self._count(*self._bounds, ("active", "IS DISTINCT FROM", False)), records)
+
+    async def _count(self, *bounds: Bound) -> int:
+        return await current_keys(self._store, self._shape, self._tenant, bounds=bounds)
+
+
 async def _differences(config: Config, store: Store, events: Events, tenants: Sequence[Tenant]) -> list[Problem]:
     """Return the entities whose current keys are not as many as the service says: of what is selected, and of what the lake has."""
     clock, catalog = Clock(), load_catalog(config.catalog)
@@ -164,18 +212,11 @@ async def _differences(config: Config, store: Store, events: Events, tenants: Se
                 raise ConfigError(f"nothing has been exported of tenant {tenant.id}", hint="`st-export run` exports it")
             found = await tenant_totals(run, tenant, entities, checkpoints)
             totals |= {(tenant.id, name): total for name, total in found.items()}
-    created = {entity.name: entity.created for entity in entities}
-    modified = {entity.name: entity.modified for entity in entities}
+    known_entities = {entity.name: entity for entity in entities}
 
     async def keys(tenant: int, shape: Shape) -> int:
-        total = totals[tenant, shape.name]
-        bounds: list[Any] = []
-        if total.modified_from is not None and modified[shape.name] and not total.at_least:
-            bounds.append((modified[shape.name], ">=", total.modified_from))
-        if total.created_before is not None and created[shape.name] and not total.at_least:
-            bounds.append((created[shape.name], "<", total.created_before))
-        count = await current_keys(store, shape, tenant, bounds=bounds)
-        return min(count, total.records) if total.at_least else count
+        counting = _Counting(store, shape, tenant, known_entities[shape.name], totals[tenant, shape.name])
+        return await counting.comparable()
 
     async def total_of(tenant: int, name: str) -> int | None:
         total = totals.get((tenant, name))

@@ -39,6 +39,11 @@ class Schemas:
         resolved, _ = self._resolve(schema, ())
         return resolved.get("items", {}) if resolved.get("type") == "array" else None
 
+    def values(self, schema: Schema) -> tuple[str, ...]:
+        """Return the values that a schema allows, through references; none where it does not list them."""
+        resolved, _ = self._resolve(schema, ())
+        return tuple(str(value) for value in resolved.get("enum", ()))
+
     def row_columns(self, schema: Schema) -> tuple[Column, ...]:
         """Return the columns of a row with this schema: an object's properties, else one column `value`."""
         resolved, seen = self._resolve(schema, ())

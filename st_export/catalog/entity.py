@@ -76,6 +76,8 @@ class Entity:
     `history` True: what happens (jobs, invoices, calls); False: master data. `per` says what one request covers beyond paging:
     `day` (asked day by day), `segment` values in `segments` (performance), `range` (from and to in one call).
     `range_from` / `range_to` are the query parameters of an entity that is asked for a range or a day.
+    `variants`: the list is asked once with each of these values of `variant_parameter`, since without it the service shows the
+    rows of one of them only; all of them together are the entity.
     `whole` True: it is read whole each time (new and changed rows, tombstones), as it has no usable modified filter.
     `batch_ids` above 0: one request asks for that many ids of the parent, separated by commas, in the query parameter that
     the parent names; such rows bear their parent's id themselves. `recursive`: its own rows are parents too (the outer ids
@@ -101,6 +103,8 @@ class Entity:
     range_to: str | None = None
     segment_parameter: str | None = None
     segments: tuple[str, ...] = ()
+    variant_parameter: str | None = None
+    variants: tuple[str, ...] = ()
     alias_of: EntityName | None = None
     note: str | None = None
     batch_ids: int = 0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _VERSION = 1
 _PLAIN_FIELDS = tuple(field for field in fields(Entity) if field.name not in {"name", "columns", "query", "paging", "parents"})
 _PAGING_FIELDS = fields(Paging)
-_TUPLES = frozenset({"key", "sources", "partition_by", "segments"})
+_TUPLES = frozenset({"key", "sources", "partition_by", "segments", "variants"})
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -155,6 +155,8 @@ def _with_ways_to_ask(
     if paging is not None and not entity.key:
         paging = replace(paging, modified_from=None, modified_before=None)
     special = corrections.reads.get(best.path)
+    variant_parameter = facts.get("variant_parameter") if entity.kind == "list" and ends is None else None
+    variants = best.values(variant_parameter) if variant_parameter else ()
     return replace(
         entity,
         paging=paging,
@@ -163,6 +165,8 @@ def _with_ways_to_ask(
         range_to=ends[1] if ends else None,
         segment_parameter=facts.get("segment_parameter"),
         segments=tuple(facts.get("segments", ())),
+        variant_parameter=variant_parameter if variants else None,
+        variants=variants,
         note=facts.get("note"),
         batch_ids=BATCH_IDS if "ids" in best.required else 0,
         recursive=facts.get("recursive", False),

@@ -84,6 +84,10 @@ class Operation:
         schema = self.parameters.get(name, {}).get("schema", {})
         return "int64" if schema.get("type") == "integer" else "string"
 
+    def values(self, name: str) -> tuple[str, ...]:
+        """Return the values that a query parameter may have; none where there is no such parameter, or the document does not list them."""
+        return self.schemas.values(self.query.get(name, {}).get("schema", {}))
+
     def description(self, name: str) -> str:
         """Return what the document says about a query parameter, empty where it says nothing."""
         return str(self.query.get(name, {}).get("description") or "")

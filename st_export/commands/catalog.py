@@ -16,7 +16,7 @@ from st_export.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from st_export.catalog.diff import CatalogDiff
+    from st_export.catalog.diff import CatalogDiff, EntityDiff
     from st_export.config.model import Config
 
 SPECS = click.option(
@@ -51,7 +51,7 @@ def _subcommand(name: str, example: str) -> Callable[[Callable[..., int]], click
 @json_option
 @click.pass_obj
 def diff(settings: Globals, /, specs: Path, as_json: bool) -> int:
-    """Say what is new, gone or retyped in the specifications."""
+    """Say what is new, gone or retyped in the specifications: entities, columns, ways to read them, and reads that are left out."""
     import dataclasses
 
     from st_export.commands.console import print_json
@@ -127,12 +127,25 @@ def _tell(found: CatalogDiff) -> None:
         say(f"new entity   {name}")
     for name in found.gone:
         say(f"gone entity  {name}")
-    for entity in found.changed:
-        for path, kind in entity.new:
-            say(f"new          {entity.name}.{path}  {kind}")
-        for path, kind in entity.gone:
-            say(f"gone         {entity.name}.{path}  {kind}")
-        for change in entity.retyped:
-            say(f"retyped      {entity.name}.{change.what}  {change.old} -> {change.new}")
-        for change in entity.reading:
-            say(f"read anew    {entity.name}: {change.what}  {change.old} -> {change.new}")
+    for line in (*(line for entity in found.changed for line in _entity_lines(entity)), *_left_out_lines(found)):
+        say(line)
+
+
+def _entity_lines(entity: EntityDiff) -> list[str]:
+    name = entity.name
+    return [
+        *(f"new          {name}.{path}  {kind}" for path, kind in entity.new),
+        *(f"gone         {name}.{path}  {kind}" for path, kind in entity.gone),
+        *(f"retyped      {name}.{change.what}  {change.old} -> {change.new}" for change in entity.retyped),
+        *(f"read anew    {name}: {change.what}  {change.old} -> {change.new}" for change in entity.reading),
+        *(f"new source   {name}: {path}" for path in entity.new_sources),
+        *(f"gone source  {name}: {path}" for path in entity.gone_sources),
+    ]
+
+
+def _left_out_lines(found: CatalogDiff) -> list[str]:
+    return [
+        *(f"left out     {path}  ({reason})" for path, reason in found.left_out),
+        *(f"not left out {path}  (was: {reason})" for path, reason in found.no_longer_left_out),
+        *(f"left out     {change.what}  ({change.new}; was: {change.old})" for change in found.other_reasons),
+    ]

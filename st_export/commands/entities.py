@@ -1,4 +1,4 @@
-"""`st-export entities`: the catalog, one entity's columns, or the tenant's reports."""
+"""`st-export entities`: the catalog, one entity's columns, what is left out of it, or the tenant's reports."""
 
 # ruff: noqa: PLC0415 - imported when the command runs
 
@@ -24,18 +24,22 @@ if TYPE_CHECKING:
     "st-export entities",
     "st-export entities jpm.jobs",
     "st-export entities --json",
+    "st-export entities --left-out",
     "st-export entities --reports",
 )
 @click.argument("name", required=False, shell_complete=complete_entities)
 @click.option("--reports", is_flag=True, help="List the categories and reports of the tenant instead; asks the service.")
+@click.option("--left-out", is_flag=True, help="List the reads of the API that are no entities instead, each with the reason.")
 @tenant_option
 @json_option
 @click.pass_obj
-def command(settings: Globals, /, name: str | None, reports: bool, tenants: tuple[int, ...], as_json: bool) -> int:
+def command(settings: Globals, /, name: str | None, reports: bool, left_out: bool, tenants: tuple[int, ...], as_json: bool) -> int:
     """List the catalog: every entity, or the columns of one.
 
     Needs no configuration; where there is one, its `catalog` and `output.numbers` count.
     """
+    if sum((name is not None, reports, left_out)) > 1:
+        raise click.UsageError("give only one of NAME, `--reports` and `--left-out`")
     if reports:
         return _list_reports(settings, tenants, as_json=as_json)
     from st_export.catalog.load import load_catalog
@@ -43,6 +47,10 @@ def command(settings: Globals, /, name: str | None, reports: bool, tenants: tupl
 
     config = _config_if_any(settings)
     catalog = load_catalog(config.catalog if config else None)
+    if left_out:
+        found = [{"path": item.path, "reason": item.reason} for item in catalog.left_out]
+        (print_json if as_json else _tell_left_out)(found)
+        return 0
     if name is None:
         documents = [entity_document(entity) for entity in catalog.entities.values()]
         (print_json if as_json else _tell_all)(documents)
@@ -125,6 +133,14 @@ def _tell_one(document: dict[str, Json]) -> None:
     say("")
     rows = [(column["name"], column["type"], "" if column["nullable"] else "not null") for column in document["columns"]]
     show_table(("column", "type", "null"), rows)
+
+
+def _tell_left_out(documents: list[dict[str, Json]]) -> None:
+    from st_export.commands.console import say, show_table
+    from st_export.observe.quantities import plural
+
+    show_table(("path", "reason"), [(document["path"], document["reason"]) for document in documents])
+    say(f"{plural(len(documents), 'read is', 'reads are')} left out")
 
 
 def _list_reports(settings: Globals, tenants: tuple[int, ...], *, as_json: bool) -> int:

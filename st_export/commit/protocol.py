@@ -26,7 +26,7 @@ import anyio
 from st_export.commit.concurrency import each, to_the_end
 from st_export.commit.intent import Intent, belongs
 from st_export.commit.manifest import Manifest
-from st_export.commit.rejects import RejectsOf, write_rejects
+from st_export.commit.rejects import RejectsOf, Scrub, unchanged, write_rejects
 from st_export.commit.store import AlreadyExists, OutcomeUnknown
 from st_export.errors import CommitRefused, CommitUnknown, StExportError, StoreError
 from st_export.events import CommitStepped, Committed, Events, Noted
@@ -85,6 +85,7 @@ class Committer:
         events: Events,
         clock: Clock,
         lock: Guard,
+        scrub: Scrub = unchanged,
     ) -> None:
         self._store = store
         self._tenant = tenant
@@ -94,6 +95,7 @@ class Committer:
         self._events = events
         self._clock = clock
         self._lock = lock
+        self.scrub = scrub
         self._turns: dict[str, anyio.Lock] = {}
         self._under_way: set[tuple[str, str]] = set()
         self._in_doubt: dict[str, str] = {}
@@ -111,7 +113,7 @@ class Committer:
             self._lock.check()
             if work.rejects:
                 source = RejectsOf(self._tenant, unit.entity, unit.name, self._run)
-                await write_rejects(self._store, source, work.rejects, self._clock.now())
+                await write_rejects(self._store, source, work.rejects, self._clock.now(), self.scrub)
             if not work.files:
                 return await to_the_end(lambda: self._move_only(work, move))
             intent = await self._put_files(work)

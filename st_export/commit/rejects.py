@@ -1,12 +1,14 @@
 """What could not be read, kept raw with its request and the reason, so that nothing the service sent is lost.
 
 One JSON file a unit; what is no text, or long, lies in a file of its own beside it. Names are functions of the unit: a repeat
-replaces them. This module leaves out who rejects what.
+replaces them. A service may echo a secret, so all of a reject passes a scrubber on its way to disk. This module leaves out who
+rejects what.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
     from st_export.commit.store import Store
     from st_export.flow import Reject
+
+Scrub = Callable[[bytes], bytes]
+"""Returns a text without secrets."""
 
 VERSION = 1
 
@@ -38,8 +43,13 @@ class RejectsOf:
     run: str
 
 
-async def write_rejects(store: Store, source: RejectsOf, rejects: Sequence[Reject], at: datetime) -> str | None:
-    """Write rejects durably and return the path of their JSON file, None where there are none.
+def unchanged(text: bytes) -> bytes:
+    """Return the text as it is: the scrubber where there are no secrets."""
+    return text
+
+
+async def write_rejects(store: Store, source: RejectsOf, rejects: Sequence[Reject], at: datetime, scrub: Scrub = unchanged) -> str | None:
+    """Write rejects durably, scrubbed, and return the path of their JSON file, None where there are none.
 
     Raises `ValueError` for a unit's name that may not stand in a path, `StoreError`.
     """
@@ -48,12 +58,13 @@ async def write_rejects(store: Store, source: RejectsOf, rejects: Sequence[Rejec
     stem = f"{paths.rejects(source.entity, source.tenant)}/{paths.checked_name(source.unit)}"
     listed: list[dict[str, Json]] = []
     for number, reject in enumerate(rejects):
-        entry: dict[str, Json] = {"request": reject.request, "reason": reject.reason, "bytes": len(reject.raw)}
-        text = _as_text(reject.raw)
+        request, reason, raw = scrub(reject.request.encode()).decode(), scrub(reject.reason.encode()).decode(), scrub(reject.raw)
+        entry: dict[str, Json] = {"request": request, "reason": reason, "bytes": len(raw)}
+        text = _as_text(raw)
         if text is None:
             raw_path = f"{stem}-{number:04d}.raw"
-            await store.write(raw_path, reject.raw)
-            entry |= {"raw_file": raw_path, "sha256": hashlib.sha256(reject.raw).hexdigest()}
+            await store.write(raw_path, raw)
+            entry |= {"raw_file": raw_path, "sha256": hashlib.sha256(raw).hexdigest()}
         else:
             entry["raw"] = text
         listed.append(entry)

@@ -29,7 +29,8 @@ _SURE_DECIMAL = 10**15
 _NAME = "0"
 """The name of the array in the document that is read: no unknown field of this name is ever learnt."""
 
-_HEAD, _TAIL = b'{"0":[', b"]}"
+HEAD, TAIL = b'{"0":[', b"]}"
+"""What stands around the items in the document that is read."""
 
 _MIDNIGHTS = pa.array(["", "T00:00:00", "T00:00:00Z", "T00:00:00.0000000", "T00:00:00.0000000Z"])
 
@@ -52,12 +53,12 @@ def read_array(items: bytes | memoryview, kind: pa.DataType) -> pa.Array:
 
 def array_document(items: bytes | memoryview) -> bytes:
     """Return the JSON document for `read_document`: an object whose only field is the array of these items."""
-    return b"".join((_HEAD, items, _TAIL))
+    return b"".join((HEAD, items, TAIL))
 
 
-def read_document(document: bytes, kind: pa.DataType) -> pa.Array:
+def read_document(document: bytes | pa.Buffer, kind: pa.DataType) -> pa.Array:
     """Read a document of `array_document` as `read_array` does; raises `NotStrict` too."""
-    if not document.isascii():
+    if not (isinstance(document, bytes) and document.isascii()):
         _check_utf8(document)
     parse = pa.json.ParseOptions(explicit_schema=pa.schema([pa.field(_NAME, pa.list_(kind))]), unexpected_field_behavior="error")
     options = pa.json.ReadOptions(use_threads=False, block_size=len(document) + 1)
@@ -71,7 +72,7 @@ def read_document(document: bytes, kind: pa.DataType) -> pa.Array:
     return column.chunk(0).values
 
 
-def _check_utf8(text: bytes) -> None:
+def _check_utf8(text: bytes | pa.Buffer) -> None:
     ends = pa.py_buffer(np.array([0, len(text)], dtype=np.int64))
     try:
         pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(text)).validate(full=True)

@@ -37,12 +37,16 @@ def quick_columns(row: Node, items: bytes | memoryview, controls: Controls, lear
 
     """
     unknowns = learner.unknowns
-    document = array_document(items)
-    rows = read_document(document, sent_type(row, unknowns))
+    cuts = learner.cutter.cut(memoryview(items), unknowns) if unknowns.runs else None
+    if cuts is not None:
+        unknowns = unknowns.nested()
+    document = array_document(items) if cuts is None else cuts.document
+    kind = sent_type(row, unknowns) if unknowns.fields else row.sent
+    rows = read_document(document, kind if cuts is None else pa.struct([*kind, *cuts.fields()]))
     if rows.null_count:
         raise NotStrict("a record that is null")
     columns = finish_fields(row, rows, controls)
-    texts = rescued(row, rows, document, unknowns)
+    texts = rescued(row, rows, document, unknowns, cuts)
     columns[RESCUED] = pa.nulls(len(rows), pa.string()) if texts is None else texts
     return columns, len(rows)
 
@@ -95,6 +99,7 @@ class CarefulReader:
             if name not in self._known:
                 found.append(((None, name), value))
                 self._learner.meet((), name, value)
+        self._learner.meet_runs(record, self._known)
         return found
 
     def _convert(self, node: Node, values: list[Json], misfits: dict[int, list[Misfit]]) -> pa.Array:

@@ -29,6 +29,9 @@ _VALUE = "value"
 _LESSON_BYTES = 128 * 1024
 """What is read carefully to learn unknown fields, before the quick way is tried on the rest of a piece again."""
 
+_FIRST_LESSON_BYTES = 32 * 1024
+"""The same the first time: what stands in every record stands in the first ones, and reading carefully takes ten times as long."""
+
 _LONGEST_PAUSE = 32
 """After refusals in a row the quick way is tried again after at most this many pieces (some 64 MB)."""
 
@@ -87,7 +90,7 @@ class Decoder:
                 try:
                     decoded = self._piece(page, view[start:border], is_lesson=size != chunk_bytes)
                 except _LessonDue:
-                    size = min(_LESSON_BYTES, chunk_bytes - 1)
+                    size = min(_LESSON_BYTES if self._learner.lessons else _FIRST_LESSON_BYTES, chunk_bytes - 1)
                     break
                 if decoded is not None:
                     size = chunk_bytes

@@ -6,6 +6,7 @@ so that many threads can use them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -30,13 +31,37 @@ NOTHING = pa.bool_()
 
 ITEMS = "[]"
 
+PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""A field's name that stands in the text as it is, and is spelt like no path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Fields outside the catalog side by side in a record: the first one's name, and the known field behind them, None at the end."""
+
+    first: str
+    follower: str | None
+
+    @property
+    def key(self) -> bytes:
+        """The first field's name as it stands in the text."""
+        return b'"' + self.first.encode() + b'":'
+
 
 @dataclass(frozen=True, slots=True)
 class Unknowns:
-    """Fields outside the catalog: their types by the place of their struct, and which was sent before which in one record."""
+    """Fields outside the catalog: their types by the place of their struct, and which was sent before which in one record.
+
+    `runs` are those of whole records again, as they can be cut out of the text; empty where that is not known.
+    """
 
     fields: Mapping[Place, Mapping[str, pa.DataType]] = field(default_factory=dict)
     before: AbstractSet[tuple[Place, Place]] = frozenset()
+    runs: tuple[Run, ...] = ()
+
+    def nested(self) -> Unknowns:
+        """Return them without the fields of whole records."""
+        return Unknowns({place: kinds for place, kinds in self.fields.items() if place}, self.before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,7 @@ def loads(text: bytes) -> Json:
         Unreadable: the text is not JSON.
 
     """
-    if not _has_long_number(text):
+    if not has_long_number(text):
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -82,7 +82,8 @@ def json_text(value: Json) -> str:
         return _exact_text(value)
 
 
-def _has_long_number(text: bytes) -> bool:
+def has_long_number(text: bytes) -> bool:
+    """Return whether a text may hold a number that only the exact way reads; digits inside strings count too."""
     runs = text.translate(_DIGITS)
     start = runs.find(_SHORTEST_RUN)
     while start >= 0:

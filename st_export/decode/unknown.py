@@ -1,7 +1,8 @@
 """Fields outside the catalog, when every page has them: read by type like the known ones, and written as `_rescued` in bulk.
 
-The service adds fields with each release, and then they stand in every record. The careful way (`columns`) shows their types
-here; from the next piece on the quick reader knows them as well. Arrow cannot tell an absent field from a null one: that is
+The service adds fields with each release, and then they stand in every record. The careful way (`columns`) shows them here; from
+the next piece on the quick reader knows them as well. Those of whole records are cut out of the text before it is read, where they
+can be, whatever they hold (`cuts`). The others are read by their types. Arrow cannot tell an absent field from a null one: that is
 settled by counting the field's name in the text, where both are possible and the count agrees with neither, the piece is
 refused. So only names that occur nowhere else in the entity are learnt, and only types that print back as they were sent.
 The order of fields is learnt as well, from records that have both of two fields; records that contradict each other in it
@@ -20,20 +21,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from st_export.decode.casts import NotStrict
-from st_export.decode.nodes import ITEMS, NOTHING, Node, Place, Unknowns, inside, known_names
+from st_export.decode.cuts import Cutter
+from st_export.decode.nodes import ITEMS, NOTHING, PLAIN_NAME, Node, Place, Run, Unknowns, inside, known_names
 from st_export.decode.rescue import steps
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
     from st_export.decode.controls import Tree
+    from st_export.decode.cuts import Cuts
     from st_export.decode.rescue import Path
     from st_export.flow import Json
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_FIELDS = 200
 """Unknown fields that are learnt for one entity; more of them are a map with data for names."""
 
 _MOST_SEQUENCES = 1000
-"""Sets of unknown fields in one record that are remembered as seen; they are many where many fields come and go."""
+"""Sets of fields in one record that are remembered as seen; they are many where many fields come and go."""
+
+_MOST_RUNS = 4
+"""Places of a record where runs of unknown fields begin that are learnt; the whole text is searched for each."""
 
 _LONGEST_SEQUENCE = 50
 """Unknown fields in one record whose order is learnt; their pairs grow by the square."""
@@ -60,10 +68,13 @@ class Learner:
         self._places: dict[str, Place] = {}
         self._before: set[tuple[Place, Place]] = set()
         self._sequences: set[tuple[Place, ...]] = set()
+        self._shapes: set[tuple[str, ...]] = set()
+        self._runs: dict[str, set[str | None]] = {}
         self._is_ordered = True
         self._lock = threading.Lock()
         self.unknowns = Unknowns()
         self.lessons = 0
+        self.cutter = Cutter(row.fields.keys() | self._tree.keys())
 
     def meet(self, place: Place, name: str, value: Json) -> None:
         """Learn the type of an unknown field from a value of it; a mixture of types is not learnt."""
@@ -84,7 +95,7 @@ class Learner:
                 self._publish()
 
     def _is_learnable(self, place: Place, name: str) -> bool:
-        if not _NAME.fullmatch(name) or name in self._taken or self._places.setdefault(name, place) != place:
+        if not PLAIN_NAME.fullmatch(name) or name in self._taken or self._places.setdefault(name, place) != place:
             return False
         branch: Tree | str | None = self._tree
         for part in (*place, name):
@@ -106,35 +117,73 @@ class Learner:
             self._sequences.add(sequence)
             self._publish()
 
+    def meet_runs(self, record: dict[str, Json], known: AbstractSet[str]) -> None:
+        """Learn where unknown fields stand side by side in a record, `known` being the names of the others."""
+        shape = tuple(record)
+        if shape in self._shapes:
+            return
+        with self._lock:
+            if len(self._shapes) >= _MOST_SEQUENCES:
+                self._shapes.clear()
+            self._shapes.add(shape)
+            first: str | None = None
+            fresh = False
+            for name in (*shape, None):
+                if name is None or name in known:
+                    if first is not None and len(self._runs) <= _MOST_RUNS:
+                        followers = self._runs.setdefault(first, set())
+                        fresh |= name not in followers
+                        followers.add(name)
+                    first = None
+                elif first is None:
+                    first = name
+            if fresh:
+                self._publish()
+
+    def _cuttable(self) -> tuple[Run, ...]:
+        """Return the runs, those that others stand in behind them; none where one of them begins or ends in several ways."""
+        if len(self._runs) > _MOST_RUNS or any(len(found) > 1 or not self._is_learnable((), first) for first, found in self._runs.items()):
+            return ()
+        runs = [Run(first, follower) for first, (follower,) in self._runs.items()]
+        return tuple(sorted(runs, key=lambda run: sum(((other.first,), (run.first,)) in self._before for other in runs)))
+
     def _publish(self) -> None:
         unknowns: dict[Place, dict[str, pa.DataType]] = {}
         for (place, name), kind in self._met.items():
             if kind is not None and self._is_ordered:
                 unknowns.setdefault(place, {})[name] = _readable(kind)
-        self.unknowns = Unknowns(unknowns, self._before)
+        self.unknowns = Unknowns(unknowns, self._before, self._cuttable() if self._is_ordered else ())
         self.lessons += 1
 
 
-def rescued(row: Node, rows: pa.StructArray, text: bytes, unknowns: Unknowns) -> pa.Array | None:
+def rescued(row: Node, rows: pa.StructArray, document: bytes | pa.Buffer, unknowns: Unknowns, cuts: Cuts | None = None) -> pa.Array | None:
     """Return the `_rescued` texts of rows that were read with unknown fields, None where no row has any.
 
+    `cuts` are the runs that have been cut out of the text; their markers are the last columns of `rows`.
+
     Raises:
-        NotStrict: it is not sure whether a null was sent, or how a number was spelt.
+        NotStrict: it is not sure whether a null was sent, or how a number was spelt, or a cut was none through whole fields.
 
     """
-    if not unknowns.fields:
-        return None
-    entries = _entries(row, rows, '"', text, unknowns)
+    text = document if isinstance(document, bytes) else b""
+    if unknowns.fields or (cuts is not None and len(cuts.cuts) > 1):
+        text = bytes(memoryview(document))
+    entries = _entries(row, rows, '"', text, unknowns) if unknowns.fields else []
+    keys: dict[Place, str] = {}
+    if cuts is not None:
+        entries += cuts.entries([rows.field(at) for at in range(rows.type.num_fields - len(cuts.cuts), rows.type.num_fields)])
+        keys = {(cut.run.first,): cut.marker for cut in cuts.cuts}
     joined, _ = _joined(entries, unknowns)
-    _check_order([place for texts, place in entries if texts.null_count == 0 and ITEMS not in place], text, unknowns)
+    if len(entries) > 1:
+        _check_order([place for texts, place in entries if texts.null_count == 0 and ITEMS not in place], text, unknowns, keys)
     if joined is None or joined.null_count == len(joined):
         return None
     return pc.binary_join_element_wise("{", joined, "}", "")
 
 
-def _check_order(places: list[Place], text: bytes, unknowns: Unknowns) -> None:
+def _check_order(places: list[Place], text: bytes, unknowns: Unknowns, markers: Mapping[Place, str]) -> None:
     """Make sure that the first and the last record still send in the learnt order what every record has."""
-    keys = {place: b'"' + place[-1].encode() + b'":' for place in places}
+    keys = {place: b'"' + markers.get(place, place[-1]).encode() + b'":' for place in places}
     for one, two in combinations(places, 2):
         first, second = (one, two) if (one, two) in unknowns.before else (two, one)
         if text.find(keys[first]) > text.find(keys[second]) or text.rfind(keys[first]) > text.rfind(keys[second]):

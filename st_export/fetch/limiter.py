@@ -3,8 +3,10 @@
 Two rules work together. `aiolimiter` spreads the calls evenly and lets at most half a second's worth of them catch up
 after a stall of the event loop; alone it would let its whole burst through on top of the rate. So a call may leave only when
 the call that left N places before it (N: the calls of a second) left at least a second and a small margin ago: that is the
-limit itself, in any window, whatever timers and loops do. A call is stamped where it meets the wire, with its connection
-already there (`Departure.leave`), since the time that a connection takes would otherwise bunch the arrivals.
+limit itself, in any window, whatever timers and loops do. And what catches up leaves at twice the pace, not all at once: a burst
+would wait in the service's own queue, and what arrives late there stands closer to what comes after it. A call is stamped where it
+meets the wire, with its connection already there (`Departure.leave`), since the time that a connection takes would otherwise bunch
+the arrivals.
 
 This module leaves out what is sent, and when to repeat it.
 """
@@ -30,6 +32,12 @@ MARGIN_SECONDS = 0.02
 
 CATCH_UP_SECONDS = 0.5
 """A stall up to this long is made good by leaving closer together, within the limit."""
+
+CATCH_UP_PACE = 2
+"""How many times as fast as the limit calls leave at most while they catch up."""
+
+SHORTEST_SPACE_SECONDS = 0.002
+"""A shorter space between two calls is not kept: the loop's timers are no finer."""
 
 BOARDING_SECONDS = 0.5
 """How many calls may hold a connection and wait for their turn at the wire, as seconds of the rate."""
@@ -101,6 +109,8 @@ class Limiter:
         pace = calls / (self._window_seconds - MARGIN_SECONDS / 2)
         self._pace = AsyncLimiter(self._burst, self._burst / pace)
         self._departures: deque[float] = deque(maxlen=calls)
+        space = self._window_seconds / (calls * CATCH_UP_PACE)
+        self._space_seconds = space if space >= SHORTEST_SPACE_SECONDS and calls > 1 else 0.0
         self._turn = anyio.Lock()
         self._in_flight = anyio.Semaphore(max_in_flight)
         self._boarding = anyio.Semaphore(max(4, math.ceil(calls * BOARDING_SECONDS)))
@@ -160,9 +170,10 @@ class Limiter:
         is_idle = not self._turn.locked()
         async with self._turn:
             self._recall_if_held()
-            if is_idle and self._burst > 1 and self._pace.has_capacity(self._burst):
-                # After a rest the burst is not owed to anybody: without this it would leave at once, and again each second.
-                await self._pace.acquire(self._burst - 1)
+            while is_idle and self._burst > 1 and self._pace.has_capacity(2):
+                # While nobody waited no time was lost, so that nothing is owed: what would leave closer together because of a rest would do
+                # so again in each second that follows.
+                await self._pace.acquire()
             await self._pace.acquire()
             while (seconds := self._seconds_until_free()) > 0:  # noqa: ASYNC110 - a timer may ring early
                 await anyio.sleep(seconds)
@@ -177,9 +188,12 @@ class Limiter:
             raise Recalled
 
     def _seconds_until_free(self) -> float:
-        if len(self._departures) < (self._departures.maxlen or 1):
+        if not self._departures:
             return 0.0
-        return self._departures[0] + self._window_seconds - self._clock.monotonic_seconds()
+        free_at = self._departures[-1] + self._space_seconds
+        if len(self._departures) == self._departures.maxlen:
+            free_at = max(free_at, self._departures[0] + self._window_seconds)
+        return free_at - self._clock.monotonic_seconds()
 
 
 class ReportTurn:

@@ -27,6 +27,7 @@ import anyio.to_thread
 import duckdb
 
 from st_export.errors import ConfigError, StExportError, StoreError
+from st_export.lake import origins
 from st_export.lake.files import LakeFiles, connection, lake_url, local_folder
 from st_export.lake.index import EntityIndex, manifest_ordinals, read_manifests
 from st_export.lake.marker import Marker, part_path, parts_there, read_marker, write_marker
@@ -257,6 +258,7 @@ async def _carry_out(store: Store, job: Job, database: duckdb.DuckDBPyConnection
         parts = {part_path(job.shape.name, job.tenant, part, job.parts): size for part, size in job.there.items()}
         remote = LakeFiles(store, {**job.files, **parts})
         database.register_filesystem(remote)
+    origins.register(database, remote)
     try:
         done = await _write_parts(store, job, database, spool)
     except duckdb.OutOfMemoryException as error:

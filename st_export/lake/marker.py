@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from st_export.lake.index import Columns
     from st_export.lake.shape import Shape
 
-VERSION = 1
+VERSION = 2
+"""Version 1 stood for parts that had the log's partition as a column."""
+
 _PART = re.compile(r"part-(?P<part>\d{4})-of-(?P<parts>\d{4})\.parquet")
 HASH = "md5_number_lower"
 """The fixed function of a key's part: DuckDB's MD5, the same in every version of it (its `hash` is not)."""

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from st_export.lake.marker import HASH, part_path
-from st_export.lake.views import DUCKDB, HIVE_TYPES, current_select, scan, typed_select
+from st_export.lake.origins import KEY, PartitionRuns, partition_column
+from st_export.lake.views import DUCKDB, FILE, HIVE_TYPES, PLACE, current_select, scan, typed_select
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -30,9 +31,6 @@ ROW_GROUP_BYTES = 32 * 1024 * 1024
 BATCH_ROWS = 8192
 SPREAD_ROWS = 16_384
 """Rows that DuckDB gathers for a part and thread before it writes them out; its own default holds half a million."""
-
-FILE = "_file"
-PLACE = "file_row_number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +58,6 @@ class PartSource:
             return PartSource(_nothing(shape))
         relation = scan(shape, [f"{folder}/*.parquet"], hive=(), row_numbers=True)
         return PartSource(f"(SELECT {_part_columns(shape)}, {FILE}, {PLACE} FROM {relation})")
-
-
-def part_schema(shape: Shape) -> pa.Schema:
-    """Return the schema of a part's file: the columns of the log, then the partition column that its folders give there."""
-    fields = list(shape.schema)
-    fields += [pa.field(name, pa.date32() if name == "day" else pa.string()) for name in _folder_columns(shape)]
-    return pa.schema(fields)
 
 
 def _folder_columns(shape: Shape) -> tuple[str, ...]:
@@ -135,34 +126,44 @@ def merge_source(shape: Shape, urls: Urls, part: int, parts: int, written: Colle
     relations = [f"SELECT {columns}, {FILE}, {PLACE} FROM ({new}) WHERE {part_expression(shape, parts)} = {part}"]
     if part in urls.there:
         old = f"{urls.lake}/{part_path(shape.name, urls.tenant, part, parts)}"
-        relations.append(f"SELECT {columns}, {FILE}, {PLACE} FROM {scan(shape, [old], hive=(), row_numbers=True)}")
+        names = [DUCKDB.identifier(name) for name in shape.schema.names] + [partition_column(name) for name in _folder_columns(shape)]
+        relations.append(f"SELECT {', '.join(names)}, {FILE}, {PLACE} FROM {scan(shape, [old], hive=(), row_numbers=True)}")
     return PartSource(f"({' UNION ALL '.join(relations)})")
 
 
 def write_part(database: duckdb.DuckDBPyConnection, shape: Shape, source: PartSource, local: Path) -> int:
-    """Write the current rows of a part's versions into one Parquet file. Returns their number.
+    """Write the current rows of a part's versions into one Parquet file, with the columns of the log's files. Returns their number.
 
-    The rows are ranked by key and times alone; then the whole rows are streamed and those kept that stand at a winner's place.
+    The rows are ranked by key and times alone; then the whole rows are streamed and those kept that stand at a winner's place. Which
+    folder of the log each comes from stands in the footer.
     """
     winners = current_select(shape, source.relation, columns=(FILE, PLACE))
     reader = database.sql(
         f"SELECT {_part_columns(shape)} FROM {source.relation} AS versions SEMI JOIN ({winners}) AS winners USING ({FILE}, {PLACE})"
     ).to_arrow_reader(BATCH_ROWS)
-    schema, rows = part_schema(shape), 0
+    schema, rows = shape.schema, 0
+    folders, partitions = _folder_columns(shape), PartitionRuns()
     with pq.ParquetWriter(local, schema, compression="zstd") as writer:
         held: list[pa.RecordBatch] = []
         for batch in reader:
             held.append(batch)
+            for name in folders:
+                partitions.add(batch.column(name))
             rows += batch.num_rows
             if sum(one.nbytes for one in held) >= ROW_GROUP_BYTES:
                 writer.write_table(_cast(held, schema))
                 held = []
         if held:
             writer.write_table(_cast(held, schema))
+        if folders:
+            writer.add_key_value_metadata({KEY: partitions.encoded()})
     return rows
 
 
 def _cast(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """Return the batches as one table in the file's own types: DuckDB names list items otherwise and forgets what is not null."""
+    """Return the batches as one table of the file's own columns and types.
+
+    DuckDB names list items otherwise and forgets what is not null; behind the file's columns stand those of the folders.
+    """
     table = pa.Table.from_batches(batches)
     return pa.table([table.column(index).cast(field.type) for index, field in enumerate(schema)], schema=schema)

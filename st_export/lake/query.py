@@ -21,6 +21,7 @@ import duckdb
 from st_export.commit import paths
 from st_export.errors import ConfigError, StExportError, StoreError
 from st_export.flow import utc_text
+from st_export.lake import origins
 from st_export.lake import output as formats
 from st_export.lake.files import LakeFiles, connection, local_folder
 from st_export.lake.index import read_catalog
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     RowsTaker = Callable[[pa.RecordBatchReader], int]
 
 T = TypeVar("T")
+Bound = tuple[str, Literal["<", ">=", "=", "IS DISTINCT FROM"], "datetime | str | bool"]
 BATCH_ROWS = 10_000
 
 
@@ -86,14 +88,14 @@ async def query(
             database.close()
 
 
-async def current_keys(store: Store, shape: Shape, tenant: int, *, bounds: Sequence[tuple[str, Literal["<", ">="], datetime]] = ()) -> int:
+async def current_keys(store: Store, shape: Shape, tenant: int, *, bounds: Sequence[Bound] = ()) -> int:
     """Return how many keys of an entity of a tenant are current: for `verify --api`.
 
     Args:
         store: the lake.
         shape: the entity.
         tenant: the tenant.
-        bounds: only rows whose time column is before, or not before, a moment.
+        bounds: only rows for which all these hold: column (dotted for a nested one), comparison, value.
 
     """
     found: list[int] = []
@@ -104,7 +106,7 @@ async def current_keys(store: Store, shape: Shape, tenant: int, *, bounds: Seque
 
     name = DUCKDB.qualified(*shape.view)
     conditions = [f"{DUCKDB.identifier('_tenant_id')} = {int(tenant)}"]
-    conditions += [f"{DUCKDB.identifier(column)} {sign} TIMESTAMPTZ {DUCKDB.literal(utc_text(at))}" for column, sign, at in bounds]
+    conditions += [_condition(*bound) for bound in bounds]
     sql = f"SELECT count(*) AS keys FROM {name} WHERE {' AND '.join(conditions)}"
     with TemporaryDirectory(prefix="st-export-") as spool:
         database = connection(Path(spool))
@@ -113,6 +115,15 @@ async def current_keys(store: Store, shape: Shape, tenant: int, *, bounds: Seque
         finally:
             database.close()
     return found[0]
+
+
+def _condition(column: str, comparison: str, value: datetime | str | bool) -> str:
+    place = ".".join(DUCKDB.identifier(name) for name in column.split("."))
+    if isinstance(value, bool):
+        return f"{place} {comparison} {value}"
+    if isinstance(value, str):
+        return f"{place} {comparison} {DUCKDB.literal(value)}"
+    return f"{place} {comparison} TIMESTAMPTZ {DUCKDB.literal(utc_text(value))}"
 
 
 async def _run(store: Store, views: Views, database: duckdb.DuckDBPyConnection, sql: str, write: RowsTaker) -> int:
@@ -124,6 +135,8 @@ async def _run(store: Store, views: Views, database: duckdb.DuckDBPyConnection, 
     def work() -> int:
         if remote is not None:
             database.register_filesystem(remote)
+        if any(one.fresh for one in relations):
+            origins.register(database, remote)
         try:
             _create_views(database, relations, rest)
         except duckdb.Error as error:

@@ -12,6 +12,7 @@ from st_export.lake.evolution import unified
 from st_export.lake.files import arrow_schema, lake_url
 from st_export.lake.index import Columns, EntityIndex, entity_index, manifest_ordinals
 from st_export.lake.marker import Marker, read_marker
+from st_export.lake.origins import partition_column
 from st_export.lake.views import DUCKDB, columns_of, current_glob_of, current_select, empty_select, glob_of, scan, typed_select
 
 if TYPE_CHECKING:
@@ -43,10 +44,11 @@ class Relation:
         if not self.index.files:
             return empty_select(self.shape)
         if self.fresh:
-            columns = ", ".join(DUCKDB.identifier(name) for name in columns_of(self.shape))
-            parts = scan(
-                self.shape, [current_glob_of(self.shape, self.url)], hive=("tenant_id",) * ("tenant_id" in self.shape.hive_columns)
-            )
+            tenant = ("tenant_id",) * ("tenant_id" in self.shape.hive_columns)
+            names = columns_of(self.shape)
+            given = set(self.shape.hive_columns) - set(tenant)
+            columns = ", ".join(partition_column(name) if name in given else DUCKDB.identifier(name) for name in names)
+            parts = scan(self.shape, [current_glob_of(self.shape, self.url)], hive=tenant, row_numbers=bool(given))
             return f"SELECT {columns} FROM {parts}"
         return current_select(self.shape, f"({self.log_query()})")
 

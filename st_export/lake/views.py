@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HIVE_TYPES = {"tenant_id": "BIGINT", "day": "DATE", "year_month": "VARCHAR"}
 DUCKDB = DIALECTS["duckdb"]
+FILE, PLACE = "_file", "file_row_number"
+"""Where a row stands, in a scan with row numbers (a row's own `fileName` would be taken for `filename`)."""
 
 
 def columns_of(shape: Shape) -> tuple[str, ...]:
@@ -100,7 +102,7 @@ def scan(shape: Shape, globs: Sequence[str], *, hive: Sequence[str] | None = Non
         shape: the entity.
         globs: paths or globs.
         hive: the columns that these folders give, default those of the log.
-        row_numbers: add `_file` (a row's own `fileName` would be taken for `filename`) and `file_row_number`.
+        row_numbers: add FILE and PLACE.
 
     """
     paths = ", ".join(DUCKDB.literal(path) for path in globs)
@@ -113,7 +115,7 @@ def scan(shape: Shape, globs: Sequence[str], *, hive: Sequence[str] | None = Non
     else:
         options.append("hive_partitioning = false")
     if row_numbers:
-        options += ["filename = '_file'", "file_row_number = true"]
+        options += [f"filename = {DUCKDB.literal(FILE)}", f"{PLACE} = true"]
     return f"read_parquet([{paths}], {', '.join(options)})"
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 FIRST_YEAR = 2000
 RECENT = timedelta(days=4 * 365)
-"""A window from the year 1 is cut so long before its end: halving two thousand years costs a request a step, and no account is so old."""
+"""A window from the year 1 is cut so long before its end: cutting two thousand years evenly finds nothing, and no account is so old."""
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 """Before every record, the unset value of the service's platform (year 1) included."""
@@ -29,29 +29,51 @@ def covers(windows: Iterable[Window], moment: datetime) -> bool:
     return any(window.start <= moment and (window.end is None or moment < window.end) for window in windows)
 
 
-def cut(window: Window, at: datetime) -> tuple[Window, Window]:
-    """Cut a window in two at a moment strictly inside it.
+def cut(window: Window, moments: Sequence[datetime]) -> tuple[Window, ...]:
+    """Cut a window at moments that lie strictly inside it, in ascending order.
 
     Raises:
-        ValueError: the moment is not strictly inside.
+        ValueError: a moment is not strictly inside, or does not lie behind the one before.
 
     """
-    if not window.start < at or (window.end is not None and not at < window.end):
-        raise ValueError(f"{at} does not lie inside {window}")
-    return Window(window.start, at), Window(at, window.end)
+    pieces: list[Window] = []
+    start = window.start
+    for moment in moments:
+        if not start < moment or (window.end is not None and not moment < window.end):
+            raise ValueError(f"{moment} does not lie inside {window}")
+        pieces.append(Window(start, moment))
+        start = moment
+    return (*pieces, Window(start, window.end))
 
 
-def middle(window: Window) -> datetime | None:
-    """Return where to cut a closed window in two: at midnight where it holds one, else at a whole second, None if it is too short."""
-    if window.end is None:
-        raise ValueError("an open window has no middle")
-    half = window.start + (window.end - window.start) / 2
-    if window.start.year < FIRST_YEAR < (window.end - RECENT).year:
-        half = window.end - RECENT
-    at_midnight = midnight(half.date())
-    for moment in (at_midnight, at_midnight + DAY if at_midnight.date() < date.max else at_midnight, half.replace(microsecond=0)):
-        if window.start < moment < window.end:
-            return moment
+def cuts(window: Window, pieces: int, oldest: datetime | None = None) -> list[datetime]:
+    """Return where to cut a closed window into about so many pieces of one length; none where it is too short.
+
+    The cuts lie at midnight where the window holds one, else at whole seconds. A window from the year 1 is cut behind `oldest`, a guess
+    at the oldest record; where there is none, into the recent years and one piece that is all before them.
+
+    Raises:
+        ValueError: the window is open, or one piece is asked for.
+
+    """
+    if window.end is None or pieces < 2:
+        raise ValueError("only a closed window is cut, and into two at least")
+    start, found = window.start, set[datetime]()
+    if start.year < FIRST_YEAR < (window.end - RECENT).year:
+        known = oldest is not None and oldest.year >= FIRST_YEAR and oldest < window.end
+        start = oldest if oldest is not None and known else window.end - RECENT
+        found |= set() if known else {_near(window, start) or start}
+    step = (window.end - start) / pieces
+    found.update(moment for number in range(1, pieces) if (moment := _near(window, start + number * step)) is not None)
+    return sorted(found)
+
+
+def _near(window: Window, moment: datetime) -> datetime | None:
+    """Return a moment near another one that cuts a closed window well: at midnight where it holds one, else at a whole second."""
+    at_midnight = midnight(moment.date())
+    for cut_at in (at_midnight, at_midnight + DAY if at_midnight.date() < date.max else at_midnight, moment.replace(microsecond=0)):
+        if window.end is not None and window.start < cut_at < window.end:
+            return cut_at
     return None
 
 

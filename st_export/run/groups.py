@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from anyio.abc import TaskGroup
+
+T = TypeVar("T")
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -29,3 +31,18 @@ async def task_group() -> AsyncIterator[TaskGroup]:
             yield group
     except BaseExceptionGroup as errors:
         raise first_error(errors) from None
+
+
+async def side_by_side(works: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Do several things at once and return their results in the order of the works; the first error cancels the others."""
+    if len(works) == 1:
+        return [await works[0]()]
+    results: dict[int, T] = {}
+
+    async def do(place: int, work: Callable[[], Awaitable[T]]) -> None:
+        results[place] = await work()
+
+    async with task_group() as group:
+        for place, work in enumerate(works):
+            group.start_soon(do, place, work)
+    return [results[place] for place in range(len(works))]

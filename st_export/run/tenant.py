@@ -17,7 +17,7 @@ from st_export.commit.lock import Lock
 from st_export.commit.manifest import Manifests
 from st_export.commit.protocol import Committer
 from st_export.commit.recovery import recover
-from st_export.commit.rejects import RejectsOf, write_rejects
+from st_export.commit.rejects import RejectsOf, Scrub, write_rejects
 from st_export.decode.parse import read_envelope
 from st_export.decode.text import Unreadable
 from st_export.errors import (
@@ -35,6 +35,7 @@ from st_export.fetch.attempt import ClientOptions
 from st_export.fetch.breaker import Breaker
 from st_export.fetch.client import Access, Client
 from st_export.fetch.limiter import Limiter, ReportGate
+from st_export.fetch.refusal import scrubbed_bytes
 from st_export.fetch.retry import RetryPolicy
 from st_export.fetch.source import Source
 from st_export.fetch.token import TokenOwner, TokenPolicy
@@ -62,8 +63,11 @@ TENANT_ERRORS = (StoreError, CheckpointUnreadable, CommitUnknown, LockLost, Tena
 
 def make_source(
     run: RunParts, tenant: Tenant, *, policy: RetryPolicy | None = None, token_policy: TokenPolicy | None = None
-) -> tuple[Source, ReportGate]:
-    """Return the tenant's API as a source of pages: one token owner, one limiter and one breaker for all its calls."""
+) -> tuple[Source, ReportGate, Scrub]:
+    """Return the tenant's API as a source of pages, its gate for reports, and what takes its secrets out of a text.
+
+    There is one token owner, one limiter and one breaker for all its calls.
+    """
     config, clock, events = run.config, run.clock, run.events
     limits = config.limits
     service_clock = ServiceClock(clock)
@@ -100,7 +104,11 @@ def make_source(
         service_clock=service_clock,
         in_flight=lambda name: _most_in_flight(run, name),
     )
-    return source, ReportGate(limits.report_interval, tenant=tenant.id, events=events, clock=clock)
+
+    def scrub(text: bytes) -> bytes:
+        return scrubbed_bytes(text, (*token.secrets(), *config.secrets()))
+
+    return source, ReportGate(limits.report_interval, tenant=tenant.id, events=events, clock=clock), scrub
 
 
 def _most_in_flight(run: RunParts, name: str) -> int | None:
@@ -119,7 +127,7 @@ async def tenant_parts(run: RunParts, tenant: Tenant, lock: Lock) -> AsyncIterat
         CheckpointUnreadable, StoreError: the state cannot be read.
 
     """
-    source, gate = make_source(run, tenant)
+    source, gate, scrub = make_source(run, tenant)
     checkpoints = Checkpoints(run.store, tenant.id, run.clock)
     manifests = Manifests(run.store, tenant.id)
     await recover(run.store, tenant.id, checkpoints=checkpoints, manifests=manifests, events=run.events, clock=run.clock)
@@ -132,6 +140,7 @@ async def tenant_parts(run: RunParts, tenant: Tenant, lock: Lock) -> AsyncIterat
         events=run.events,
         clock=run.clock,
         lock=lock,
+        scrub=scrub,
     )
     parts = Parts(
         run,
@@ -219,7 +228,7 @@ async def _tell_end(parts: Parts, one: Selected, error: StExportError | None, ou
     if isinstance(error, PageUnreadable):
         reject = Reject(name, error.request, error.message, error.body)
         source = RejectsOf(parts.tenant, name, f"page-{parts.run}", parts.run)
-        await write_rejects(parts.store, source, [reject], parts.clock.now())
+        await write_rejects(parts.store, source, [reject], parts.clock.now(), parts.committer.scrub)
     was_readable = bool(parts.checkpoints.standings(name))
     status = "ok" if error is None else status_of(error, named_in_full=one.named, was_readable=was_readable)
     message, hint = (error.message, error.hint) if error is not None else (None, None)

@@ -207,6 +207,9 @@ OFTEN_NULL = frozenset(
     ]
 )
 UNSORTED_BY_MODIFIED = frozenset({"marketing.campaigns", "pricebook.materials", "pricebook.services", "dispatch.technician-shifts"})
+HIDDEN_UNLESS: dict[str, tuple[str, str]] = {"accounting.journal-entries": ("empty", "Include")}
+"""Lists that leave some rows out unless this parameter has this value. What the service does without it is not documented."""
+
 NEEDS_BOUND: dict[str, tuple[str, ...]] = {
     "/crm/v2/tenant/{tenant}/customers/contacts": ("modifiedonorafter", "modifiedbefore", "customerids"),
     "/crm/v2/tenant/{tenant}/locations/contacts": (

@@ -30,6 +30,7 @@ _SORT_LISTED = re.compile(
     r"(?:vailable fields are|possible values|specified fields?: (?=Id)|Supported fields are|vailable values|Options)[: ]*([^\\\n.]+)"
 )
 _SORT_NOISE = ("and", "or", "default", "The")
+_SHOWN_BY_DEFAULT = re.compile(r"\(defaults to (\w+)\)")
 _POST_READS = re.compile(r"/(capacity|report-category/\{report_category\}/reports/\{reportId\}/data)$")
 
 
@@ -39,6 +40,7 @@ class Operation:
 
     `path` is absolute with placeholders; `query` maps parameter names to types; `sort` are the fields that may be sorted by;
     `max_page_size` is the documented maximum; `active` is the parameter that hides inactive rows and what it is by default;
+    `variant` is the parameter by which rows of one value are shown, its default, and all values;
     `envelope` are the field names around the records, or `[]` bare array, `{}` single object, `=` bare value, `binary`, `none`.
     """
 
@@ -51,6 +53,7 @@ class Operation:
     sort: tuple[str, ...]
     max_page_size: int
     active: tuple[str, str] | None
+    variant: tuple[str, str, tuple[str, ...]] | None
     redirects: bool
     conflicts: bool
 
@@ -98,6 +101,7 @@ def _operation(document: Json, method: str, path: str, call: Json, shapes: dict[
         ("sort", _sort_fields(path, parameters)),
         ("max", _maximum(parameters)),
         ("active", _active(parameters)),
+        ("variant", _variant(document, parameters)),
         ("redirects", "302" in answers),
         ("conflicts", "409" in answers),
     )
@@ -198,6 +202,15 @@ def _active(parameters: list[Json]) -> list[str] | None:
     return None
 
 
+def _variant(document: Json, parameters: list[Json]) -> list[Json] | None:
+    for each in parameters:
+        default = _SHOWN_BY_DEFAULT.search(each.get("description", ""))
+        values = _resolve(document, each.get("schema", {})).get("enum", ())
+        if default and default.group(1) in values:
+            return [each["name"], default.group(1), list(values)]
+    return None
+
+
 @lru_cache(maxsize=1)
 def load_digest() -> tuple[Operation, ...]:
     """Return every call of the digest that the package carries, its shapes filled in."""
@@ -220,6 +233,7 @@ def _load_module(module: Json) -> list[Operation]:
             sort=tuple(entry.get("sort", ())),
             max_page_size=entry.get("max", 5000),
             active=tuple(entry["active"]) if "active" in entry else None,
+            variant=(*entry["variant"][:2], tuple(entry["variant"][2])) if "variant" in entry else None,
             redirects=entry.get("redirects", False),
             conflicts=entry.get("conflicts", False),
         )

@@ -13,11 +13,14 @@ class RateLimit:
         self._period = period_seconds
         self._arrivals: dict[str, deque[float]] = {}
 
-    def wait_after(self, key: str, limit: int) -> float:
-        """Count an arrival; return 0 where it is within the limit, else the seconds until there is room again. Limit 0: none."""
+    def wait_after(self, key: str, limit: int, at: float | None = None) -> float:
+        """Count an arrival; return 0 where it is within the limit, else the seconds until there is room again. Limit 0: none.
+
+        `at` is when it arrived, in monotonic seconds; None is now.
+        """
         if limit <= 0:
             return 0.0
-        now = time.monotonic()
+        now = time.monotonic() if at is None else at
         arrivals = self._arrivals.setdefault(key, deque())
         while arrivals and arrivals[0] <= now - self._period:
             arrivals.popleft()

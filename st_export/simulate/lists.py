@@ -12,7 +12,7 @@ from st_export.simulate.answers import Answer, invalid, problem
 from st_export.simulate.calls import Call, written
 from st_export.simulate.clock import parse_ticks
 from st_export.simulate.tenant import MADE_UP_PARENTS
-from st_export.simulate.values import Array, below, mix, salt_of, seeds_of
+from st_export.simulate.values import Array, below, mix, salt_of, seeds_of, variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +160,7 @@ def _selected(call: Call, parent: int | None) -> Array:
             if bound is not None:
                 keep &= holds(getattr(rows, times)[:count], bound)
         keep &= _by_ids(call, rows)
+        keep &= _of_variant(call, rows)
         segment = call.asked("performanceSegmentationType")
         if segment is not None:
             keep &= below(mix(seeds_of(rows.seed, np.arange(count))), 3) == salt_of(segment.lower()) % 3
@@ -194,6 +195,29 @@ def _active(call: Call, rows: Rows) -> Array:
     if value not in wanted:
         raise Refused(invalid(name, f"The value '{value}' is not valid."))
     return wanted[value]
+
+
+def _of_variant(call: Call, rows: Rows) -> Array:
+    """Return the mask of the rows that are shown for what is asked, or for the default where it is not."""
+    keep = np.ones(rows.count, dtype=bool)
+    collection, index = call.match.route.collection, np.arange(rows.count)
+    name, needed = believable.HIDDEN_UNLESS.get(collection, (None, ""))
+    if name is not None and (call.asked(name) or "").lower() != needed.lower():
+        keep &= below(mix(seeds_of(rows.seed, index) ^ np.uint64(salt_of(name))), 8) > 0
+    variant = call.match.route.operation.variant
+    if variant is None:
+        return keep
+    values = [value.lower() for value in variant[2]]
+    asked = (call.asked(variant[0]) or variant[1]).lower()
+    if asked not in values:
+        raise Refused(invalid(variant[0], f"The value '{asked}' is not valid."))
+    shown = variants(seeds_of(rows.seed, index), *variant)
+    for row, versions in rows.history.items():
+        own = versions[-1].patch.fields.get(variant[0]) if versions[-1].patch is not None else None
+        if own is not None:
+            shown[row] = variant[2].index(own) if own in variant[2] else -1
+    of_it: Array = shown == values.index(asked)
+    return keep & of_it
 
 
 def _by_ids(call: Call, rows: Rows) -> Array:

@@ -27,6 +27,7 @@ from st_export.simulate.values import (
     salt_of,
     sentences,
     time_texts,
+    variants,
     with_nulls,
 )
 from st_export.simulate.words import ENDINGS, OPENINGS, decimal_leaf, text_leaf, whole_leaf
@@ -44,6 +45,9 @@ class Links(Protocol):
 
     def refer(self, collection: str, target: str, batch: Batch, *, alone: bool = False) -> Array:
         """Return the index in `target` of each row's reference; `alone`: not the row's own relation, just some row."""
+
+    def variant_of(self, collection: str) -> tuple[str, str, tuple[str, ...]] | None:
+        """Return the field by whose value a list shows rows, its default, and all values."""
 
     def size(self, collection: str) -> int:
         """Return how many rows a collection was made up with."""
@@ -191,6 +195,9 @@ class _Maker:
         if name in CREATED_NAMES and shape.startswith("datetime"):
             return lambda batch: time_texts(batch.created)
         local = path.removeprefix(_PREFIX_OF_CALLS)
+        variant = links.variant_of(collection)
+        if variant is not None and local == variant[0]:
+            return lambda batch: list(pool(variant[2])[variants(batch.seeds, *variant)].tolist())
         if local == "active":
             return lambda batch: ["true" if active else "false" for active in batch.active.tolist()]
         if local == "id" and shape.startswith("string"):

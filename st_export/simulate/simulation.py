@@ -85,10 +85,10 @@ class Simulation:
 
     # --- calls -----------------------------------------------------------------------------------------------------
 
-    def gate(self, path: str, query: str, app_key: str) -> tuple[Answer | None, dict[str, Fault]]:
-        """Return the refusal of the limit or of a fault, and the faults that strike the call."""
+    def gate(self, path: str, query: str, app_key: str, at: float | None = None) -> tuple[Answer | None, dict[str, Fault]]:
+        """Return the refusal of the limit or of a fault, and the faults that strike the call, which arrived `at` (monotonic seconds)."""
         tenant = _tenant_of(path)
-        wait = self._limit.wait_after(f"{app_key}/{tenant}", self.options.requests_per_second)
+        wait = self._limit.wait_after(f"{app_key}/{tenant}", self.options.requests_per_second, at)
         if wait:
             asked = self.options.retry_after_seconds
             return rate_limited(wait if asked is None else asked, self.options.retry_after, exact=asked is not None), {}

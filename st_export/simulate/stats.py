@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -43,18 +42,17 @@ class Stats:
     token_times: list[float] = field(default_factory=list)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
 
-    def arrive(self, method: str, path: str, query: dict[str, str], app_key: str, tenant: str) -> Seen:
-        """Count a request to the API; the worst rolling second is per (app key, tenant)."""
-        now = time.monotonic()
-        seen = Seen(now, method, path, query, app_key)
+    def arrive(self, at: float, method: str, path: str, query: dict[str, str], app_key: str, tenant: str) -> Seen:
+        """Count a request to the API that arrived `at` (monotonic seconds); the worst rolling second is per (app key, tenant)."""
+        seen = Seen(at, method, path, query, app_key)
         self.requests += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self.by_path[path] += 1
         self.log.append(seen)
         recent = self._recent.setdefault(f"{app_key}/{tenant}", deque())
-        recent.append(now)
-        while recent[0] <= now - 1.0:
+        recent.append(at)
+        while recent[0] <= at - 1.0:
             recent.popleft()
         self.worst_second = max(self.worst_second, len(recent))
         return seen

@@ -13,6 +13,7 @@ from st_export.simulate import believable
 from st_export.simulate.render import Patch, Writer
 from st_export.simulate.routes import Route, all_routes
 from st_export.simulate.rows import Rows, Version
+from st_export.simulate.texts import MOST_ROWS_OF_COLLECTION, MOST_ROWS_OF_PAGE, RecordTexts
 from st_export.simulate.values import Array, Batch, below, guid_index, guid_text, mix, salt_of, seeds_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Tenant:
         self._end = end
         self._rows: dict[str, Rows] = {}
         self._writers: dict[str, Writer] = {}
+        self._texts = RecordTexts()
         self._lock = threading.RLock()
         self._views: dict[str, list[Route]] = defaultdict(list)
         for route in all_routes():
@@ -95,6 +97,10 @@ class Tenant:
         """Return whether a feed shows deleted records of the collection, as inactive."""
         return any(route.kind == "feed" and "active" in route.shape for route in self._views[collection])
 
+    def variant_of(self, collection: str) -> tuple[str, str, tuple[str, ...]] | None:
+        """Return the field by whose value a view of the collection shows rows, its default, and all values; None where none does."""
+        return next((view.operation.variant for view in self._views[collection] if view.operation.variant is not None), None)
+
     def has_active(self, collection: str) -> bool:
         """Return whether any view of the collection tells active from inactive."""
         return any("active" in route.shape or "active" in route.shape.get("leadCall", ()) for route in self._views[collection])
@@ -104,8 +110,14 @@ class Tenant:
     def write(self, route: Route, rows: Array, versions: dict[int, Version] | None = None) -> list[str]:
         """Return records of a view as JSON texts; `versions` by position where not the current ones are meant."""
         with self._lock:
-            batch, patches = self.rows(route.collection).batch(rows, versions)
-            return self.writer(route).write(batch, patches)
+            held = self.rows(route.collection)
+            if versions or held.history or len(rows) > MOST_ROWS_OF_PAGE or held.count > MOST_ROWS_OF_COLLECTION:
+                return self._written(route, rows, versions)
+            return self._texts.texts(route.path, rows, held.count, lambda block: self._written(route, block))
+
+    def _written(self, route: Route, rows: Array, versions: dict[int, Version] | None = None) -> list[str]:
+        batch, patches = self.rows(route.collection).batch(rows, versions)
+        return self.writer(route).write(batch, patches)
 
     def write_object(self, route: Route, salt: str, parent: int = -1) -> str:
         """Return a single object that differs by `salt` (the query, the ids)."""

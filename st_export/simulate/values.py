@@ -99,6 +99,12 @@ def below(hashes: Array, limit: int) -> Array:
     return (hashes % np.uint64(limit)).astype(np.int64)
 
 
+def variants(seeds: Array, name: str, default: str, values: Sequence[str]) -> Array:
+    """Return which of a field's values each row has for good: the default for half of the rows, any for the rest."""
+    hashes = mix(seeds ^ np.uint64(salt_of(name)))
+    return np.where(below(hashes, 2) == 0, values.index(default), below(hashes >> np.uint64(8), len(values)))
+
+
 def pool(texts: Sequence[str]) -> Array:
     """Return texts as a pool of JSON strings to pick from."""
     encoded = np.empty(len(texts), dtype=object)

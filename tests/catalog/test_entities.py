@@ -150,6 +150,8 @@ def test_reasons_of_cancelled_jobs_are_read_in_batches_of_fifty(catalog: Catalog
         ("inventory.return-types", {"activeOnly": "false"}),
         ("equipmentsystems.installed-equipment.custom-field-types", {"descending": "false"}),
         ("settings.user-roles", {"active": "Any"}),
+        ("forms.forms", {"active": "Any", "status": "Any"}),
+        ("accounting.journal-entries", {"empty": "Include"}),
         ("crm.contacts", {}),
     ],
 )
@@ -157,6 +159,11 @@ def test_inactive_records_are_always_asked_for(catalog: Catalog, name: str, quer
     entity = catalog.get(name)
     assert entity is not None
     assert dict(entity.query) == query
+
+
+def test_a_list_that_shows_one_kind_of_its_rows_is_asked_for_each(catalog: Catalog) -> None:
+    kinds = {entity.name: (entity.variant_parameter, entity.variants) for entity in _own(catalog) if entity.variants}
+    assert kinds == {"accounting.ap-bills": ("billType", ("NotSet", "Procurement", "ApBill"))}
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from st_export.catalog.load import PACKAGE_DATA
 from st_export.catalog.openapi import write_catalog
+from st_export.catalog.operations import read_operations
 
 if TYPE_CHECKING:
     from st_export.catalog.load import Catalog
@@ -47,3 +49,17 @@ def test_the_documents_give_the_catalog_that_is_in_the_package(specs_dir: Path, 
     written = {file.name: file.read_text() for file in write_catalog(specs_dir, tmp_path)}
     assert written == {name: (PACKAGE_DATA / name).read_text() for name in written}
     assert len(written) == 24
+
+
+def test_no_parameter_hides_rows_by_its_default(specs_dir: Path, catalog: Catalog) -> None:
+    default = re.compile(r"by default|defaults to|default:", re.IGNORECASE)
+    entities = {entity.path: entity for entity in catalog.entities.values() if entity.alias_of is None}
+    told = {
+        (entities[read.path].name, name)
+        for read in read_operations(specs_dir)
+        for name in read.query
+        if read.path in entities and default.search(read.description(name)) and name not in ("page", "pageSize", "sort", "includeTotal")
+    }
+    sent = {(entity.name, name) for entity in entities.values() for name in (*dict(entity.query), entity.variant_parameter)}
+    assert len(told) > 30
+    assert told <= sent

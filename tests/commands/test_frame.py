@@ -143,6 +143,7 @@ USAGE = {
     "check -c gone.yaml": 2,
     "status --lake x -c y": 2,
     "entities no.such": 2,
+    "entities jpm.jobs --left-out": 2,
     "report --lake gone": 2,
 }
 

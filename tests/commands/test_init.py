@@ -88,6 +88,17 @@ def test_a_table_without_a_terminal_is_plain_and_whole(capsys: pytest.CaptureFix
     assert any("/jpm/v2/tenant/{tenant}/export/jobs " in line for line in lines)
 
 
+def test_every_read_that_is_left_out_is_told_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["entities", "--left-out", "--json"]) == 0
+    told = {item["path"]: item["reason"] for item in json.loads(capsys.readouterr().out)}
+    assert len(told) == 70
+    assert told["/jpm/v2/tenant/{tenant}/jobs/{id}"] == "by-id read: the records of jpm.jobs, one at a time"
+    assert run(["entities", "--left-out"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[2:-1]] == list(told)
+    assert lines[-1] == "70 reads are left out"
+
+
 def test_an_unknown_entity_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["entities", "jpm.job"]) == 2
     assert capsys.readouterr().err == "error: there is no entity `jpm.job`\nhint: did you mean `jpm.jobs`?\n"

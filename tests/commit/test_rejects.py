@@ -46,3 +46,14 @@ async def test_nothing_rejected_writes_nothing(store: Store) -> None:
 async def test_a_name_never_forms_a_path_unchecked(store: Store, name: str) -> None:
     with pytest.raises(ValueError, match="not a name"):
         await write_rejects(store, RejectsOf(TENANT, JOBS, name, "run-1"), [Reject(JOBS, "GET /", "bad", b"x")], AT)
+
+
+async def test_a_secret_that_the_service_echoes_is_taken_out_wherever_it_stands(store: Store) -> None:
+    rejects = [
+        Reject(JOBS, "GET /jobs?x=s3cret", "`s3cret` is no id", b'{"id": "s3cret"}'),
+        Reject(JOBS, "GET /jobs", "no JSON", b"\xff s3cret"),
+    ]
+    path = await write_rejects(store, SOURCE, rejects, AT, lambda text: text.replace(b"s3cret", b"***"))
+    document = json.loads(await store.read(str(path)))
+    assert document["rejects"][0] == {"request": "GET /jobs?x=***", "reason": "`***` is no id", "bytes": 13, "raw": '{"id": "***"}'}
+    assert await store.read(document["rejects"][1]["raw_file"]) == b"\xff ***"

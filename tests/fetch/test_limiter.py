@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,31 @@ async def test_a_stalled_loop_is_made_good_within_the_limit() -> None:
                 pass
     assert len(moments) == 90
     assert most_in_a_second(moments) == 40
+
+
+async def test_what_catches_up_after_a_stall_does_not_leave_at_once() -> None:
+    limiter = Limiter(40, 100)
+    async with anyio.create_task_group() as group:
+        moments: list[float] = []
+
+        async def collect() -> None:
+            moments.extend(await departures(limiter, 60))
+
+        group.start_soon(collect)
+        await anyio.sleep(0.4)
+        end = Clock().monotonic_seconds() + 0.4
+        while Clock().monotonic_seconds() < end:
+            pass
+    spaces = [later - earlier for earlier, later in pairwise(moments)]
+    assert min(spaces) >= limiter._space_seconds * 0.99
+
+
+async def test_a_rest_is_not_owed_to_what_comes_after_it() -> None:
+    limiter = Limiter(20, 100)
+    await departures(limiter, 6)
+    await anyio.sleep(0.25)  # half of what the burst takes to fill
+    moments = await departures(limiter, 6)
+    assert moments[-1] - moments[0] >= 4 / 20
 
 
 async def test_a_rate_below_one_lets_one_call_through_in_its_time() -> None:

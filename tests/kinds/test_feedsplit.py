@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 SMALL = {"now": NOW, "years": 0.5, "rows": 600, "feed_page_rows": 10}
+CLEANED = "files of commits that had not been finished were removed"
 JOBS, NO_TOTAL = "jpm.jobs", "jpm.job-notes"
 
 
@@ -109,7 +110,9 @@ async def test_a_split_pass_that_was_cut_goes_on_with_what_is_left(serving: Call
         assert 0 < broken.rows < 600
         it.look_alike.simulation.faults.set(())
         resumed = await it.run(JOBS)
-        assert (resumed.exit_code, texts(resumed, "warning")) == (0, [])
+        # The shard that failed may have cut the commit of another short: what that has put is removed at this start, with a warning.
+        doubts = [note.text for note in resumed.notes if note.level == "warning" and not note.text.endswith(CLEANED)]
+        assert (resumed.exit_code, doubts) == (0, [])
         pages = len(it.look_alike.truth(JOBS)) // SMALL["feed_page_rows"]
         assert len(resumed.asked("/export/jobs")) < pages
         assert same(it.lake, it.look_alike, [JOBS], partition=lambda row: None)

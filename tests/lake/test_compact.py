@@ -16,7 +16,6 @@ from st_export.lake import compact as compacting
 from st_export.lake.compact import Compacted, compact
 from st_export.lake.index import manifest_ordinals
 from st_export.lake.marker import read_marker
-from st_export.lake.parts import part_schema
 from st_export.lake.query import query
 from st_export.lake.relations import is_fresh
 from tests.lake.lakes import JOBS, MOMENT, REVENUE, ROLES, Lake, job, moment, shape, tombstone
@@ -24,7 +23,7 @@ from tests.lake.lakes import JOBS, MOMENT, REVENUE, ROLES, Lake, job, moment, sh
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from st_export.lake.shape import Shape
+    from st_export.lake.shape import Partition, Shape
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +59,7 @@ async def test_the_parts_hold_each_key_once_and_query_reads_them(lake: Lake) -> 
     assert await current(lake, JOBS, "* exclude (total)") == before
     assert sorted(row["id"] for row in folder_rows(lake, JOBS)) == list(range(40))
     schemas = {path: pq.read_schema(path) for path in (lake.root / "current").rglob("*.parquet")}
-    assert all(schema.equals(part_schema(JOBS)) for schema in schemas.values())
+    assert all(schema.equals(JOBS.schema) for schema in schemas.values())
 
 
 async def test_only_parts_with_changed_keys_are_written(lake: Lake) -> None:
@@ -183,3 +182,38 @@ async def test_a_report_column_called_day_is_kept(lake: Lake) -> None:
     assert await current(lake, report, '"Day", tenant_id') == [{"Day": "Monday", "tenant_id": 1001}]
     await compact(lake.store, [report])
     assert await current(lake, report, '"Day", tenant_id') == [{"Day": "Monday", "tenant_id": 1001}]
+
+
+@pytest.mark.parametrize("partition", ["day", "month"])
+async def test_days_are_right_and_in_no_file_over_nights_of_merging(lake: Lake, partition: Partition) -> None:
+    jobs = shape("jpm.jobs", ("id",), "modifiedOn", [("id", pa.int64()), ("modifiedOn", MOMENT), ("end", pa.string())], partition)
+    folder = {"day": "day", "month": "year_month"}[partition]
+    for night in range(1, 6):
+        for part in range(2):
+            rows = [{"id": key, "modifiedOn": moment(f"2026-11-{night:02d}"), "end": "x"} for key in range(night * 7 + part, 60, 5 + night)]
+            value = f"2026-{night:02d}-1{part}" if partition == "day" else f"2026-{night + part:02d}"
+            lake.commit(jobs, rows, at=f"2026-11-{night:02d}T0{part}:00:00", partition=value)
+        computed = await current(lake, jobs, f"*, {folder}")
+        assert len({row[folder] for row in computed}) > night
+        await compact(lake.store, [jobs])
+        assert await is_fresh(lake.store, jobs)
+        assert await current(lake, jobs, f"*, {folder}") == computed
+        assert {tuple(pq.read_schema(path).names) for path in lake.root.rglob("*.parquet")} == {tuple(jobs.schema.names)}
+    before = parts(lake, jobs)
+    assert (await compact(lake.store, [jobs]))[0].parts_written == 0
+    assert parts(lake, jobs) == before
+
+
+async def test_parts_that_have_the_day_as_a_column_are_written_anew(lake: Lake) -> None:
+    lake.commit(JOBS, [job(key, "2026-11-20", "old") for key in range(40)])
+    await compact(lake.store, [JOBS])
+    expected = await current(lake, JOBS, 'id, "end", day')
+    for path in (lake.root / "current").rglob("*.parquet"):  # as version 1 wrote them
+        table = pq.read_table(path, partitioning=None)
+        pq.write_table(table.append_column("day", pa.array([moment("2026-11-22").date()] * table.num_rows)), path)
+    marker = lake.root / "_st_export/current/jpm.jobs/1001.json"
+    marker.write_bytes(orjson.dumps(orjson.loads(marker.read_bytes()) | {"version": 1}))
+    assert await current(lake, JOBS, 'id, "end", day') == expected
+    assert await compact(lake.store, [JOBS]) == [Compacted("jpm.jobs", 1001, 4, 4, 40)]
+    assert await current(lake, JOBS, 'id, "end", day') == expected
+    assert all(pq.read_schema(path).names == JOBS.schema.names for path in (lake.root / "current").rglob("*.parquet"))

@@ -138,6 +138,14 @@ def test_a_service_that_echoes_secrets_does_not_spread_them(place: Place) -> Non
     assert (code, "403" in printed, place.found(printed)) == (4, True, [])
 
 
+def test_a_record_that_echoes_secrets_is_kept_without_them(place: Place) -> None:
+    record = {"id": f"no id but {SECRET}", "name": [quote(APP_KEY), base64.b64encode(SECRET.encode()).decode()]}
+    place.look_alike.control("answer_with", path="*/user-roles", body={"data": [record], "hasMore": False, "page": 1, "pageSize": 50})
+    code, printed = place.run("run", "-vv", "--json", **ENVIRONMENT)
+    rejects = list((place.folder / "lake/_st_export/rejects/settings.user-roles").rglob("*.json"))
+    assert (code, len(rejects), "no id but ***" in rejects[0].read_text(), place.found(printed)) == (4, 1, True, [])
+
+
 def test_a_page_that_is_kept_bears_no_secret_in_any_form() -> None:
     encoded = [base64.b64encode(bytes(before) + SECRET.encode()) for before in range(3)]
     page = b" ".join([b"<html>", SECRET.encode(), quote(SECRET).encode(), json.dumps(APP_KEY).encode(), *encoded])

@@ -53,6 +53,25 @@ async def test_inactive_rows_are_hidden_unless_asked_for(reading: Any) -> None:
         assert (await reader.ask(CUSTOMERS, active="maybe"))[0] == 400
 
 
+async def test_a_list_of_one_kind_shows_the_default_kind_unless_asked(reading: Any) -> None:
+    bills = "/accounting/v2/tenant/{tenant}/ap-bills"
+    async with reading(rows=600) as reader:
+        found = {kind: await reader.pages(bills, 500, billType=kind) for kind in ("NotSet", "Procurement", "ApBill")}
+        assert {kind: {each["billType"] for each in rows} for kind, rows in found.items()} == {kind: {kind} for kind in found}
+        assert await reader.pages(bills, 500) == found["Procurement"]
+        assert sum(map(len, found.values())) == 60
+        bill = found["ApBill"][0]["id"]
+        reader.simulation.changes.modify("accounting.ap-bills", bill, {"billType": "Procurement"})
+        assert bill in [each["id"] for each in await reader.pages(bills, 500)]
+        assert (await reader.ask(bills, billType="Other"))[0] == 400
+
+
+async def test_journal_entries_without_rows_are_hidden_unless_asked_for(reading: Any) -> None:
+    entries = "/accounting/v2/tenant/{tenant}/journal-entries"
+    async with reading(rows=600) as reader:
+        assert len(await reader.pages(entries, 500)) < len(await reader.pages(entries, 500, empty="Include")) == 60
+
+
 async def test_unknown_parameters_are_ignored(reading: Any) -> None:
     async with reading() as reader:
         assert await reader.get(JOBS, modifiedSince="2100-01-01", status="Done") == await reader.get(JOBS)

@@ -1,6 +1,7 @@
-"""A dry run of one tenant: per entity the window, and what it would cost. At most one small request an entity; nothing is written.
+"""A dry run of one tenant: per entity the window, and what it would cost. At most one small request an entity (or variant of it).
 
-Totals come from `pageSize=1&includeTotal=true`: a list's own, and for a feed those of the list with the same rows, where there is one.
+Nothing is written. Totals come from `pageSize=1&includeTotal=true`: a list's own, and for a feed those of the list with the same
+rows, where there is one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from st_export.run.asking.inquiry import brief_source
 from st_export.run.asking.questions import ONE_ROW
 from st_export.run.asking.refusals import raise_if_all_refused
 from st_export.run.groups import task_group
+from st_export.run.variants import calls_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,15 +205,19 @@ class _Preview:
         window = self._window(due)
         if not paging.has_page:
             return Estimate(None, 1, None, "one unpaged answer")
-        call = ListCall(entity, list_path(entity, self.source.tenant), window)
-        rows, size = await self._count(call.request(ONE_ROW, include_total=True))
-        if rows is None:
-            return Estimate(note=_NO_TOTAL)
         page_rows = min(self.run.config.options_for(entity.name).page_size or paging.page_size, paging.max_page_size)
-        if entity.whole:
-            return Estimate(rows, whole_requests(rows, page_rows, has_total=paging.has_total), _bytes(rows, size))
         can_cut = paging.sort is not None and paging.modified_before is not None and paging.has_total
-        return Estimate(rows, list_requests(rows, page_rows, can_cut=can_cut), _bytes(rows, size))
+        found: list[Estimate] = []
+        for call in calls_of(ListCall(entity, list_path(entity, self.source.tenant), window)):
+            rows, size = await self._count(call.request(ONE_ROW, include_total=True))
+            if rows is None:
+                return Estimate(note=_NO_TOTAL)
+            if entity.whole:
+                requests = whole_requests(rows, page_rows, has_total=paging.has_total)
+            else:
+                requests = list_requests(rows, page_rows, can_cut=can_cut)
+            found.append(Estimate(rows, requests, _bytes(rows, size)))
+        return _sum(found)
 
     def _window(self, due: Due) -> Window | None:
         paging = due.entity.paging
@@ -282,13 +288,25 @@ def list_beside(entity: Entity) -> str | None:
     return max(paths, key=lambda path: path.endswith("/paginated"), default=None)
 
 
+def least_bound(path: str, start: datetime | None) -> datetime | None:
+    """Return the modification time from which a list beside a feed is counted; None for all. Source: fact sheet, section 4."""
+    return start or (BEGINNING if path.endswith("/contacts") else None)
+
+
 def count_beside(entity: Entity, path: str, tenant: int, start: datetime | None, created_before: datetime | None = None) -> Request:
     """Return the request for the total of the list beside a feed; the lists of contacts demand a bound. Source: fact sheet, section 4."""
     query = [*EVERYTHING, ("page", "1"), ("pageSize", "1"), ("includeTotal", "true")]
-    lower = start or (BEGINNING if path.endswith("/contacts") else None)
+    lower = least_bound(path, start)
     query += [("modifiedOnOrAfter", utc_text(lower))] if lower is not None else []
     query += [("createdBefore", utc_text(created_before))] if created_before is not None else []
     return Request(entity.name, path.replace("{tenant}", str(tenant)), tuple(query))
+
+
+def _sum(estimates: Sequence[Estimate]) -> Estimate:
+    """Return what the variants of a list cost together."""
+    known = [one.bytes for one in estimates if one.bytes is not None]
+    rows, requests = sum(one.rows or 0 for one in estimates), sum(one.requests or 0 for one in estimates)
+    return Estimate(rows, requests, sum(known) if len(known) == len(estimates) else None)
 
 
 def _bytes(rows: int, size: int) -> int | None:

@@ -2,12 +2,14 @@
 
 A pass begins with page 1 of all that is asked, and its total. Where that is all, one answer of one moment, the pass is complete. Else
 the time before the pass's start is read in closed windows (or, the first time, the whole list in one walk), committed one by one,
-and an open tail catches what left them. Why each walk is sound is argued in `plan.paging`.
+and an open tail, read when the last of them has been walked, catches what left them. A window of a list that is asked once a variant is
+one unit with the rows of all variants. Why each walk is sound is argued in `plan.paging`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from st_export.errors import EntityFailed
@@ -16,13 +18,16 @@ from st_export.fetch.pages import PageNumber
 from st_export.flow import Pass, Position, Window
 from st_export.plan.paging import fits_one_walk, walk_for
 from st_export.plan.watermark import mark_after, tail_start
-from st_export.plan.windows import BEGINNING, cut, middle, without
-from st_export.run.groups import task_group
+from st_export.plan.windows import BEGINNING, without
+from st_export.run.groups import side_by_side, task_group
+from st_export.run.readers.closed import ClosedWindows
 from st_export.run.readers.counted import fill, read_all
-from st_export.run.readers.rows import list_check, within
+from st_export.run.readers.rows import first_time, list_check, within
 from st_export.run.unit import new_unit
+from st_export.run.variants import calls_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     import pyarrow as pa
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from st_export.fetch.source import Emit
     from st_export.flow import Page
     from st_export.run.parts import Parts
+    from st_export.run.readers.closed import Counted
     from st_export.run.readers.rows import RowCheck
     from st_export.run.scope import Scope
     from st_export.run.unit import OpenUnit
@@ -66,6 +72,14 @@ class _ListPass:
         self.windows = position.current.windows
         self.asked = scope.window(self.started)
         self.size = PageSize(parts.page_size(entity))
+        self.is_sorted = self.paging.sort is not None and not entity.variants
+        self.closed = ClosedWindows(parts, entity, self.size, is_sorted=self.is_sorted, count=self._count, read=self._read_leaf)
+        self.counted: list[Counted] = []
+        """The closed windows, once they have been counted."""
+        self.most: int | None = None
+        """Rows of page 1's set, at most in one call."""
+        self.oldest: datetime | None = None
+        """When the first row of page 1 was created: a guess at the oldest record."""
 
     # -- the beginning of a pass
 
@@ -74,12 +88,10 @@ class _ListPass:
         lower = self._lower()
         window = self._first_window(lower)
         call = self._call(window)
-        first = await page_at(self.parts.source, call, self.size, 0)
-        honour_clamp(first, self.size)
-        total = first.envelope.total_count
+        first, total, is_all = await self._first(call)
         self.parts.expect(self.entity, total)
         # Where the service tells no total, nothing can be cut: all is read until two readings agree.
-        is_one_set = total is None or not has_more(first, self.size)
+        is_one_set = total is None or is_all
         if is_one_set and window is not None and window.end is not None:
             self._set_windows((Window(tail_start(self.started)),))
             await self._read_set(call, first, self.position)
@@ -87,13 +99,34 @@ class _ListPass:
         if is_one_set or not self._can_cut():
             await self._read_set(call, first, self._finished())
             return True
-        await self._look_at(call, first)
-        if window is None and await self._belongs_together(total):
+        if first is not None:
+            await self._look_at(call, first)
+        self._plan(lower or BEGINNING)
+        if window is not None:
+            self.counted = [(one, self.most) for one in self.windows if one.end is not None]
+        elif await self._belongs_together(total):
             self._set_windows((Window(tail_start(self.started)),))
             await self._read_set(call, None, self.position)
-            return False
-        self._plan(lower or BEGINNING)
         return False
+
+    async def _first(self, call: ListCall) -> tuple[Page | None, int | None, bool]:
+        """Return page 1, the total, and whether the page is all; of several variants no page, as each of theirs has been looked at."""
+
+        async def one(each: ListCall) -> tuple[Page | None, int | None, bool]:
+            first = await page_at(self.parts.source, each, self.size, 0)
+            honour_clamp(first, self.size)
+            total, is_all = first.envelope.total_count, not has_more(first, self.size)
+            moments = (self.oldest, None if is_all else first_time(first, self.entity))
+            self.oldest = min((moment for moment in moments if moment is not None), default=None)
+            if not self.entity.variants:
+                return first, total, is_all
+            await self._look_at(each, first)
+            return None, total, is_all
+
+        firsts = await side_by_side([partial(one, each) for each in calls_of(call)])
+        totals = [total for _, total, _ in firsts if total is not None]
+        self.most = max(totals, default=None)
+        return firsts[0][0], sum(totals) if len(totals) == len(firsts) else None, all(is_all for _, _, is_all in firsts)
 
     async def _look_at(self, call: ListCall, first: Page) -> None:
         """Hold page 1 against what was asked before anything else is asked by the same filter, and free it."""
@@ -135,9 +168,20 @@ class _ListPass:
 
     async def _belongs_together(self, total: int | None) -> bool:
         """Whether the whole list is read without a filter: it is short and sorted, or has records that no window would show."""
-        if fits_one_walk(total, self.size.rows, is_sorted=self.paging.sort is not None):
+        if fits_one_walk(total, self.size.rows, is_sorted=self.is_sorted):
             return True
-        dated = await self._count(Window(BEGINNING))
+
+        most, dated = self.most or 0, 0
+
+        async def ask() -> None:
+            nonlocal dated
+            dated = sum(await self._totals(Window(BEGINNING)))
+
+        async def cut_up() -> None:
+            for whole in [one for one in self.windows if one.end is not None]:
+                self.counted += await self.closed.cut(whole, most, self.oldest) or [(whole, most)]
+
+        await side_by_side([ask, cut_up])
         if total is None or dated >= total:
             return False
         self.parts.note("info", f"{total - dated:,} records bear no modification time; the list is read in one walk", self.entity)
@@ -152,25 +196,27 @@ class _ListPass:
         unit = await read_all(self.parts, call, self.size, first, lambda: self._open(label, window, check))
         await unit.commit(lambda _: after)
 
-    async def _read_tail(self) -> None:
-        """Read what was changed since the pass began, and end the pass."""
+    async def _tail(self) -> OpenUnit:
+        """Return a unit with what was changed since the pass began."""
         window = Window(tail_start(self.started))
         call = self._call(window)
-        first = await page_at(self.parts.source, call, self.size, 0)
-        honour_clamp(first, self.size)
-        total = first.envelope.total_count
-        if not has_more(first, self.size) or walk_for(self.entity, window) == "counted" or total is None:
-            await self._read_set(call, first, self._finished())
-            return
-        unit = self._open(window.label(), window, self._check(call, window))
+
+        def open_unit() -> OpenUnit:
+            return self._open(window.label(), window, self._check(call, window))
+
+        if self.entity.variants:
+            return await read_all(self.parts, call, self.size, None, open_unit)
+        first, total, is_all = await self._first(call)
+        if is_all or walk_for(self.entity, window) == "counted" or total is None:
+            return await read_all(self.parts, call, self.size, first, open_unit)
+        unit = open_unit()
 
         async def both_ways(emit: Emit) -> None:
             await walk_forward(self.parts.source, call, self.size, emit, first=first)
             await walk_backward(self.parts.source, call, self.size, total, emit)
 
         await fill(self.parts, unit, both_ways)
-        end = self._finished()
-        await unit.commit(lambda _: end)
+        return unit
 
     def _open(self, label: str, window: Window | None, check: RowCheck | None) -> OpenUnit:
         return new_unit(self.parts, self.entity, self.scope, self.position.epoch, label, window=window, check=check)
@@ -194,53 +240,51 @@ class _ListPass:
         return check
 
     async def _count(self, window: Window) -> int:
-        total = await self.parts.source.count(self._call(window).request(PageNumber(1, 1), include_total=True))
-        if total is None:
-            raise EntityFailed("the list tells no total although it offers one", tenant=self.parts.tenant, entity=self.entity.name)
-        return total
+        """Return how many rows a window has at most in one call: of several variants, each is paged by itself."""
+        return max(await self._totals(window))
+
+    async def _totals(self, window: Window) -> list[int]:
+        async def one(call: ListCall) -> int:
+            total = await self.parts.source.count(call.request(PageNumber(1, 1), include_total=True))
+            if total is None:
+                raise EntityFailed("the list tells no total although it offers one", tenant=self.parts.tenant, entity=self.entity.name)
+            return total
+
+        return await side_by_side([partial(one, call) for call in calls_of(self._call(window))])
 
     # -- closed windows, side by side
 
     async def read_windows(self) -> None:
-        """Read what is left of the closed windows side by side, then the tail, which ends the pass."""
-        closed = [window for window in self.windows if window.end is not None]
-        async with task_group() as group:
-            for window in closed:
-                group.start_soon(self._read_closed, window, None)
-        if not self.parts.stop.requested:
-            await self._read_tail()
-
-    async def _read_closed(self, window: Window, total: int | None) -> None:
-        """Read a closed window, or cut it in two and read the halves."""
-        if self.parts.stop.requested:
-            return
-        if total is None:
-            total = await self._count(window)
-        half = middle(window)
-        if half is None or fits_one_walk(total, self.size.rows, window, is_sorted=self.paging.sort is not None):
-            async with self.parts.window_slot(self.entity):
+        """Read what is left of the closed windows side by side, and the tail behind them, which ends the pass."""
+        tail: OpenUnit | None = None
+        try:
+            async with task_group() as group:
+                self.closed.start(group, self.counted or [(window, None) for window in self.windows if window.end is not None])
+                await self.closed.walked.wait()
                 if not self.parts.stop.requested:
-                    with self.size.of_walk() as size:
-                        await self._read_leaf(window, total, size)
-            return
-        left, right = cut(window, half)
-        left_total = await self._count(left)
-        async with task_group() as group:
-            group.start_soon(self._read_closed, left, left_total)
-            # What is reckoned may be too low where a record came late; none at all is asked, not reckoned.
-            group.start_soon(self._read_closed, right, total - left_total if total > left_total else None)
+                    tail = await self._tail()
+            if tail is not None:
+                end = self._finished()
+                await tail.commit(lambda _: end)
+        finally:
+            if tail is not None:
+                tail.discard()
 
-    async def _read_leaf(self, window: Window, total: int, size: PageSize) -> None:
+    async def _read_leaf(self, window: Window, total: int, walked: Callable[[], None]) -> None:
+        with self.size.of_walk() as size:
+            unit = await self._walk_leaf(window, total, size)
+        walked()
+        await unit.commit(lambda old: self._without(old, window))
+
+    async def _walk_leaf(self, window: Window, total: int, size: PageSize) -> OpenUnit:
         call = self._call(window)
         check = self._check(call, window)
-        if not total:
-            unit = self._open(window.label(), window, check)
-        elif self.paging.sort is None:
-            unit = await read_all(self.parts, call, size, None, lambda: self._open(window.label(), window, check))
-        else:
-            unit = self._open(window.label(), window, check)
+        if not self.is_sorted and total:
+            return await read_all(self.parts, call, size, None, lambda: self._open(window.label(), window, check))
+        unit = self._open(window.label(), window, check)
+        if total:
             await fill(self.parts, unit, lambda emit: walk_backward(self.parts.source, call, size, total, emit))
-        await unit.commit(lambda old: self._without(old, window))
+        return unit
 
     def _without(self, old: Position, window: Window) -> Position:
         """Return the position with a window done; the first commit of a pass brings the pass itself."""

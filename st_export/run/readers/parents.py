@@ -23,6 +23,7 @@ from st_export.fetch.lists import ListCall, PageSize, list_path, walk_forward
 from st_export.run.groups import task_group
 from st_export.run.pump import pump
 from st_export.run.readers.rows import times, within
+from st_export.run.variants import calls_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -285,7 +286,8 @@ async def read_driver(parts: Parts, driver: Entity, due: Due, add: Callable[[pa.
         if driver.kind == "feed":
             await walk_feed(parts.source, asked, lower, emit, recent_changes=parts.config.recent_changes)
         else:
-            await walk_forward(parts.source, ListCall(asked, list_path(driver, parts.tenant), parts.open_window(driver, lower)), size, emit)
+            for call in calls_of(ListCall(asked, list_path(driver, parts.tenant), parts.open_window(driver, lower))):
+                await walk_forward(parts.source, call, size, emit)
 
     await pump(parts.source, walk, take)
 

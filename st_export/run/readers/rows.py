@@ -6,24 +6,28 @@ and the pass's start, shows that the service ignored the filter.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from st_export.decode.bounds import outside
+from st_export.decode.values import to_timestamp
 from st_export.errors import EntityFailed
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from st_export.catalog.entity import Entity
-    from st_export.flow import Window
+    from st_export.flow import Json, Page, Window
 
 RowCheck = Callable[[pa.RecordBatch], pa.RecordBatch]
 """Takes the rows of an answer and returns those that belong to the work; raises where the filter was not honoured."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_JSON = json.JSONDecoder()
+_LONGEST_RECORD_BYTES = 64 << 10
 
 SLACK = timedelta(seconds=1)
 """The service may compare milliseconds or whole seconds."""
@@ -41,6 +45,20 @@ def times(batch: pa.RecordBatch, column: str | None) -> pa.Array | None:
     for name in rest:
         values = pc.struct_field(values, name)
     return values if pa.types.is_timestamp(values.type) else None
+
+
+def first_time(page: Page, entity: Entity) -> datetime | None:
+    """Return when the first row of a page was created, or else modified; None where it does not tell at its beginning."""
+    start, end = page.envelope.records
+    text = page.body[start + 1 : min(end, start + _LONGEST_RECORD_BYTES)].decode("utf-8", "replace").lstrip()
+    try:
+        value: Json = _JSON.raw_decode(text)[0]
+    except ValueError:  # a record longer than that, or none: there is no guess
+        return None
+    for name in (entity.created or entity.modified or "").split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    micros, is_moment = to_timestamp(value)
+    return _EPOCH + timedelta(microseconds=micros) if micros is not None and is_moment else None
 
 
 def list_check(entity: Entity, window: Window | None, started: datetime, filter_name: str | None, *, by_creation: bool) -> RowCheck | None:
