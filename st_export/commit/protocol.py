@@ -72,7 +72,10 @@ class Landed:
 
 
 class Committer:
-    """Commits the units of one tenant in one run. Its parts are handed in, loaded, under the lock and after `recover`."""
+    """Commits the units of one tenant in one run. Its parts are handed in, loaded, under the lock and after `restore`.
+
+    Files wait for `cleared`, which says that `clear` has ended: until then one of theirs could be taken for a dead run's.
+    """
 
     def __init__(
         self,
@@ -86,6 +89,7 @@ class Committer:
         clock: Clock,
         lock: Guard,
         scrub: Scrub = unchanged,
+        cleared: anyio.Event | None = None,
     ) -> None:
         self._store = store
         self._tenant = tenant
@@ -96,6 +100,7 @@ class Committer:
         self._clock = clock
         self._lock = lock
         self.scrub = scrub
+        self._cleared = cleared
         self._turns: dict[str, anyio.Lock] = {}
         self._under_way: set[tuple[str, str]] = set()
         self._in_doubt: dict[str, str] = {}
@@ -116,6 +121,8 @@ class Committer:
                 await write_rejects(self._store, source, work.rejects, self._clock.now(), self.scrub)
             if not work.files:
                 return await to_the_end(lambda: self._move_only(work, move))
+            if self._cleared is not None:
+                await self._cleared.wait()
             intent = await self._put_files(work)
             return await to_the_end(lambda: self._finish(work, move, intent))
         finally:

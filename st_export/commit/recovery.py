@@ -7,7 +7,7 @@ kill at any point: the intent goes last. This module leaves out damaged checkpoi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from st_export.commit import paths
@@ -38,23 +38,35 @@ async def recover(store: Store, tenant: int, *, checkpoints: Checkpoints, manife
 
     Raises `CheckpointUnreadable` where the checkpoint, or a manifest that is needed, is damaged or newer; `StoreError`.
     """
+    restored = await restore(tenant, checkpoints=checkpoints, manifests=manifests, events=events, clock=clock)
+    return replace(restored, removed=await clear(store, tenant, manifests=manifests, events=events, clock=clock))
+
+
+async def restore(tenant: int, *, checkpoints: Checkpoints, manifests: Manifests, events: Events, clock: Clock) -> Recovered:
+    """Do the first half of `recover`: the positions. Until the second half, `clear`, has ended, no unit's file may be written."""
     there = await checkpoints.load()
     await manifests.load()
     positions = await _catch_up(checkpoints, manifests)
     rebuilt = not there and positions > 0
     if checkpoints.changed:
         await checkpoints.save()
+    if rebuilt:
+        text = f"the checkpoint {checkpoints.path} was not there: {positions} positions were rebuilt from the manifests"
+        events.emit(Noted(at=clock.now(), level="warning", text=text, tenant=tenant))
+    return Recovered(positions, (), rebuilt)
+
+
+async def clear(store: Store, tenant: int, *, manifests: Manifests, events: Events, clock: Clock) -> tuple[str, ...]:
+    """Do the second half of `recover`: remove what no manifest names, and return it. Raises `StoreError`.
+
+    Looking through a lake takes a while, and requests need not wait for it.
+    """
     removed = await _settle_intents(store, tenant, manifests)
     removed += await _sweep(store, tenant, manifests)
-
-    def note(text: str) -> None:
-        events.emit(Noted(at=clock.now(), level="warning", text=text, tenant=tenant))
-
-    if rebuilt:
-        note(f"the checkpoint {checkpoints.path} was not there: {positions} positions were rebuilt from the manifests")
     if removed:
-        note(f"{len(removed)} files of commits that had not been finished were removed")
-    return Recovered(positions, tuple(sorted(removed)), rebuilt)
+        text = f"{len(removed)} files of commits that had not been finished were removed"
+        events.emit(Noted(at=clock.now(), level="warning", text=text, tenant=tenant))
+    return tuple(sorted(removed))
 
 
 async def _catch_up(checkpoints: Checkpoints, manifests: Manifests) -> int:

@@ -13,6 +13,9 @@ UNIT_BYTES = 64 * 1024 * 1024
 UNIT_SECONDS = 30.0
 """Seconds that a unit stays open at most."""
 
+UNIT_ROW_BYTES = 6 << 20
+"""Bytes of rows of a unit that has enough days: more makes no better files, and beyond a little more it would move to disk."""
+
 WHOLE_DAYS = 12
 """A unit that ends in the middle of a day leaves that day in two files; over so many days that is less than a tenth more."""
 
@@ -34,6 +37,10 @@ class Measured(Protocol):
     @property
     def json_bytes(self) -> int:
         """Return the bytes of JSON taken."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Return the bytes of rows taken."""
 
     @property
     def open_seconds(self) -> float:
@@ -58,6 +65,8 @@ class Pace:
     def due(self, unit: Measured) -> bool:
         """Whether the unit should be committed now."""
         if unit.json_bytes >= UNIT_BYTES or unit.open_seconds >= UNIT_SECONDS:
+            return True
+        if unit.row_bytes >= UNIT_ROW_BYTES and unit.lies_in_days and unit.partitions >= WHOLE_DAYS:
             return True
         elapsed = self._clock.monotonic_seconds() - self._began
         if unit.partitions >= WHOLE_DAYS or not unit.lies_in_days:

@@ -22,7 +22,7 @@ Ts = TypeVarTuple("Ts")
 PAGE_BYTES = 24 << 20
 """Bytes of pages fetched and not yet decoded, all tenants together."""
 
-ROWS_BYTES = 32 << 20
+ROWS_BYTES = 64 << 20
 """Bytes of rows decoded and not yet written, all tenants together; beyond that units move to disk."""
 
 DECODE_THREADS = 2

@@ -16,7 +16,7 @@ from st_export.commit.checkpoint import Checkpoints, Note
 from st_export.commit.lock import Lock
 from st_export.commit.manifest import Manifests
 from st_export.commit.protocol import Committer
-from st_export.commit.recovery import recover
+from st_export.commit.recovery import clear, restore
 from st_export.commit.rejects import RejectsOf, Scrub, write_rejects
 from st_export.decode.parse import read_envelope
 from st_export.decode.text import Unreadable
@@ -123,6 +123,8 @@ def _most_in_flight(run: RunParts, name: str) -> int | None:
 async def tenant_parts(run: RunParts, tenant: Tenant, lock: Lock) -> AsyncIterator[Parts]:
     """Put a tenant's parts together, under its lock, and bring its part of the lake into the state of its last commit.
 
+    What a dead run left is cleared away while the first requests are under way; commits wait for it.
+
     Raises:
         CheckpointUnreadable, StoreError: the state cannot be read.
 
@@ -130,7 +132,13 @@ async def tenant_parts(run: RunParts, tenant: Tenant, lock: Lock) -> AsyncIterat
     source, gate, scrub = make_source(run, tenant)
     checkpoints = Checkpoints(run.store, tenant.id, run.clock)
     manifests = Manifests(run.store, tenant.id)
-    await recover(run.store, tenant.id, checkpoints=checkpoints, manifests=manifests, events=run.events, clock=run.clock)
+    await restore(tenant.id, checkpoints=checkpoints, manifests=manifests, events=run.events, clock=run.clock)
+    cleared = anyio.Event()
+
+    async def clear_lake() -> None:
+        await clear(run.store, tenant.id, manifests=manifests, events=run.events, clock=run.clock)
+        cleared.set()
+
     committer = Committer(
         run.store,
         tenant.id,
@@ -141,6 +149,7 @@ async def tenant_parts(run: RunParts, tenant: Tenant, lock: Lock) -> AsyncIterat
         clock=run.clock,
         lock=lock,
         scrub=scrub,
+        cleared=cleared,
     )
     parts = Parts(
         run,
@@ -153,7 +162,9 @@ async def tenant_parts(run: RunParts, tenant: Tenant, lock: Lock) -> AsyncIterat
         read_envelope=read_envelope,
     )
     try:
-        yield parts
+        async with task_group() as tasks:
+            tasks.start_soon(clear_lake)
+            yield parts
     finally:
         parts.close()
 

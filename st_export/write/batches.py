@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from st_export.write.budget import ByteBudget
     from st_export.write.partition import Partitioning
 
-PART_BYTES = 8 << 20
+PART_BYTES = 16 << 20
 """What one unit holds in memory: more makes no faster files, and dozens of units are open at once."""
 
 SLICE_BYTES = 8 << 20
@@ -242,11 +242,11 @@ class UnitRows:
         if (numbers == numbers[0]).all():
             yield Slice(self._partitioning.text(int(numbers[0])), table)
             return
-        order = np.argsort(numbers, kind="stable")
-        ordered = numbers[order]
-        sorted_rows = table.take(order).combine_chunks()
-        for start, end in _runs(ordered):
-            yield Slice(self._partitioning.text(int(ordered[start])), sorted_rows.slice(start, end - start))
+        if (numbers[1:] < numbers[:-1]).any():
+            order = np.argsort(numbers, kind="stable")
+            numbers, table = numbers[order], table.take(order)
+        for start, end in _runs(numbers):
+            yield Slice(self._partitioning.text(int(numbers[start])), table.slice(start, end - start).combine_chunks())
 
     def _spread(self, spill: Spill) -> Spill:
         plan = _Plan(self._tallies, self._slice_bytes)

@@ -33,7 +33,7 @@ async def test_odd_answers_of_the_token_endpoint(faulty: Faulty, answers: tuple[
 
 async def test_a_token_that_ends_in_mid_run_is_renewed_ahead(faulty: Faulty) -> None:
     life = 1.0
-    async with faulty(token_life_seconds=life, latency_seconds=(0.05, 0.15)) as service:
+    async with faulty(token_life_seconds=life, latency_seconds=(0.2, 0.4)) as service:
         began = time.monotonic()
         ended = await service.run(*ENTITIES)
         stats, seconds = service.look_alike.stats, time.monotonic() - began

@@ -13,6 +13,8 @@ from st_export.errors import EntityFailed, EntityRefused, RequestRejected, Servi
 from st_export.fetch.feeds import walk_feed
 from st_export.flow import Pass, Position, Window, digest_label
 from st_export.plan.watermark import mark_after, restart_date
+from st_export.run.behind import CommitsBehind
+from st_export.run.groups import task_group
 from st_export.run.pump import pump
 from st_export.run.readers.feedsplit import read_in_shards
 from st_export.run.readers.rows import feed_check
@@ -100,6 +102,7 @@ class _Drain:
         self.window = scope.window(self.started)
         self.check = feed_check(entity, self.asked if not isinstance(self.asked, str) else None, self.window, self.started)
         self.unit: OpenUnit | None = None
+        self.behind: CommitsBehind
         self.asks_by_token = isinstance(self.asked, str)
 
     def _first(self) -> datetime | str | None:
@@ -122,14 +125,16 @@ class _Drain:
 
             await walk_feed(self.parts.source, self.entity, self.asked, emit_first, recent_changes=recent)
 
-        try:
-            await pump(self.parts.source, walk, self._take)
-        except (EntityFailed, EntityRefused, ServiceUnavailable):
-            await self._commit_what_is_good()
-            raise
-        finally:
-            if self.unit is not None:
-                self.unit.discard()
+        async with task_group() as tasks:
+            self.behind = CommitsBehind(tasks)
+            try:
+                await pump(self.parts.source, walk, self._take)
+            except (EntityFailed, EntityRefused, ServiceUnavailable):
+                await self._commit_what_is_good()
+                raise
+            finally:
+                if self.unit is not None:
+                    self.unit.discard()
 
     async def _take(self, page: Page) -> bool:
         """Add a page to the open unit; commit where a unit is due or the feed ends."""
@@ -155,9 +160,10 @@ class _Drain:
         if self.unit is not None:
             unit, self.unit = self.unit, None
             position = self.position
-            await unit.commit(lambda _: position)
+            await self.behind.commit(unit, lambda _: position)
 
     async def _commit_what_is_good(self) -> None:
         """Commit the pages before what could not be read: the position is before it."""
         if self.unit is not None and self.position.current is not None:
             await self._commit()
+        await self.behind.settled()
