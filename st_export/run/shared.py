@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-PAGE_BYTES = 24 << 20
+PAGE_BYTES = 16 << 20
 """Bytes of pages fetched and not yet decoded, all tenants together."""
 
-ROWS_BYTES = 64 << 20
+ROWS_BYTES = 24 << 20
 """Bytes of rows decoded and not yet written, all tenants together; beyond that units move to disk."""
 
 DECODE_THREADS = 2

@@ -44,7 +44,7 @@ Reading = Literal["versions", "whole", "snapshot"]
 DECODE_TRIES = 3
 """How often a page whose records cannot be decoded is asked again."""
 
-LARGE_BYTES = 4 << 20
+LARGE_BYTES = 1 << 20
 """A unit of so many bytes of rows leaves memory behind that is worth the milliseconds of giving it back."""
 
 MOST_REJECT_BYTES = 16 << 20

@@ -1,0 +1,95 @@
+"""A feed reads on while its last unit is committed: positions in order, no row lost, and nothing left open where a commit fails."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from st_export.commit.protocol import Committer
+from st_export.errors import StoreError
+from st_export.run import pace
+from st_export.simulate.options import Fault
+from tests.lookalike import service
+from tests.truth import same
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+pytestmark = pytest.mark.anyio
+
+JOBS = "jpm.jobs"
+MANY_DAYS = {"row_counts": {JOBS: 600}, "years": 0.1, "feed_page_rows": 20}
+
+
+def manifests(lake: Path) -> list[dict[str, Any]]:
+    """Return the manifests of the jobs in the order of their commits."""
+    return [json.loads(path.read_text()) for path in sorted((lake / "_st_export" / "manifests" / JOBS).rglob("*.json"))]
+
+
+@pytest.fixture
+def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "UNIT_ROW_BYTES", 1)
+    monkeypatch.setattr(pace, "WHOLE_DAYS", 2)
+
+
+@pytest.mark.usefixtures("small_units")
+async def test_units_are_committed_in_the_order_they_were_read_while_pages_come_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages_at_commit: list[int] = []
+    inner = Committer.commit
+    async with service(tmp_path, MANY_DAYS) as running:
+
+        async def slow(self: Committer, *args: Any) -> Any:
+            before = len(running.look_alike.stats.log)
+            await anyio.sleep(0.05)
+            pages_at_commit.append(len(running.look_alike.stats.log) - before)
+            return await inner(self, *args)
+
+        monkeypatch.setattr(Committer, "commit", slow)
+        ended = await running.run(JOBS)
+        assert ended.exit_code == 0
+        found = manifests(tmp_path)
+        assert len(found) > 5
+        assert sum(pages_at_commit) > 0
+        tokens = [each["position"].get("token") for each in found]
+        asked = [seen.query["from"] for seen in ended.log if "from" in seen.query]
+        assert [token for token in asked if token in tokens] == [token for token in tokens if token in asked]
+        assert same(running.lake, running.look_alike, [JOBS]) == 600
+
+
+@pytest.mark.usefixtures("small_units")
+async def test_pages_before_a_refused_one_are_committed_whatever_is_under_way(tmp_path: Path) -> None:
+    async with service(tmp_path, MANY_DAYS) as running:
+        running.look_alike.simulation.faults.add(Fault("forbidden", path="*/export/jobs", after=15))
+        broken = await running.run(JOBS)
+        assert (broken.exit_code, broken.rows) == (4, 15 * 20)
+        running.look_alike.simulation.faults.set(())
+        resumed = await running.run(JOBS)
+        assert (resumed.exit_code, resumed.rows) == (0, 600 - 15 * 20)
+        assert same(running.lake, running.look_alike, [JOBS]) == 600
+
+
+@pytest.mark.usefixtures("small_units")
+async def test_a_commit_that_fails_behind_the_reading_ends_the_tenant_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, count = Committer.commit, 0
+
+    async def third_fails(self: Committer, *args: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise StoreError("the disk is gone", hint="mount it")
+        return await inner(self, *args)
+
+    async with service(tmp_path, MANY_DAYS) as running:
+        monkeypatch.setattr(Committer, "commit", third_fails)
+        broken = await running.run(JOBS)
+        assert broken.exit_code != 0
+        assert len(manifests(tmp_path)) == 2
+        monkeypatch.undo()
+        assert (await running.run(JOBS)).exit_code == 0
+        assert same(running.lake, running.look_alike, [JOBS]) == 600
