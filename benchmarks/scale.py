@@ -17,7 +17,7 @@ LARGE_FEEDS = (
 )  # fmt: skip
 
 
-def measure(large_rows: int = 500_000, rows: int = 20_000) -> dict[str, Any]:
+def measure(large_rows: int = 500_000, rows: int = 2_000) -> dict[str, Any]:
     """Return seconds, MB a second, peak memory and files of the export, and what `verify` says of the lake."""
     options = SimulateOptions(
         rows=rows, row_counts=dict.fromkeys(LARGE_FEEDS, large_rows), years=3.0, feed_page_rows=1_000, requests_per_second=0,

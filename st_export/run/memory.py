@@ -9,6 +9,7 @@ other. jemalloc: 345 MB and 2.7 s. A trim after each unit, and the budgets of `s
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 
 import pyarrow as pa
@@ -20,13 +21,18 @@ TRIM_BYTES = 4 << 20
 MMAP_BYTES = 1 << 20
 """Blocks from this size on, pages of the API among them, are mapped one by one, and go back when they are freed."""
 
+GC_THRESHOLDS = (50_000, 20, 50)
+"""Objects until a collection, collections until an older generation: pages make many that die at once, and a full collection every
+few seconds holds back what is due at the wire for up to a quarter of a second."""
+
 _PR_SET_THP_DISABLE = 41
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def settle_allocators() -> None:
-    """Set the allocators of this process; call it once, before any work. Does nothing to malloc where it is not glibc's."""
+    """Set the allocators and the collector of this process; call it before any work. Does nothing to malloc where it is not glibc's."""
     pa.set_memory_pool(pa.system_memory_pool())
+    gc.set_threshold(*GC_THRESHOLDS)
     if not sys.platform.startswith("linux"):
         return
     libc = ctypes.CDLL(None)
