@@ -1,7 +1,7 @@
 """The committed files of one tenant's entities, as the version filter and the parents' search read them.
 
-An entity's files are listed once a run, when it begins: what is there then is committed, as the sweep at the run's start has
-removed the rest. Files of this run are added when they are committed. Reading happens in worker threads.
+An entity's files are listed once a run, after the start has cleared away what is not committed: a dead run's file must never count as
+one of the lake's. Files of this run are added when they are committed. Reading happens in worker threads.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.from_thread
 import anyio.lowlevel
 import pyarrow as pa
@@ -39,11 +40,15 @@ class CommittedFile:
 
 
 class LakeFiles:
-    """Implements the reader that `commit.versions` asks for, over the store of one tenant's lake."""
+    """Implements the reader that `commit.versions` asks for, over the store of one tenant's lake.
 
-    def __init__(self, store: Store, tenant: int) -> None:
+    Nothing is listed before `cleared`; without it, all that lies there is taken to be committed.
+    """
+
+    def __init__(self, store: Store, tenant: int, cleared: anyio.Event | None = None) -> None:
         self._store = store
         self._tenant = tenant
+        self._cleared = cleared
         self._files: dict[str, dict[str | None, list[CommittedFile]]] = {}
         self._all: dict[str, list[CommittedFile]] = {}
         self._bytes: dict[str, int] = {}
@@ -54,6 +59,8 @@ class LakeFiles:
         self._loop = anyio.lowlevel.current_token()
         if entity in self._all:
             return
+        if self._cleared is not None:
+            await self._cleared.wait()
         files: dict[str | None, list[CommittedFile]] = {}
         every: list[CommittedFile] = []
         folder = f"{paths.checked_name(entity)}/tenant_id={self._tenant}"
@@ -63,7 +70,8 @@ class LakeFiles:
                 self._bytes[entry.path] = entry.bytes
                 files.setdefault(_partition(entry.path), []).append(file)
                 every.append(file)
-        self._files[entity], self._all[entity] = files, every
+        if entity not in self._all:  # another unit may have been quicker, and committed since
+            self._files[entity], self._all[entity] = files, every
 
     async def know(self, files: Iterable[DataFile]) -> None:
         """Take committed files that manifests name, so that they can be opened without a listing."""

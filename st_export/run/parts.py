@@ -87,6 +87,7 @@ class Parts:
         checkpoints: Checkpoints,
         manifests: Manifests,
         committer: Committer,
+        cleared: anyio.Event,
         report_gate: ReportGate,
         read_envelope: Callable[[bytes], Envelope],
     ) -> None:
@@ -109,7 +110,7 @@ class Parts:
         self.read_envelope = read_envelope
         self.stamp = Stamp(self.tenant, run.run)
         self.spool: Path = run.store.spool
-        self.lake_files = LakeFiles(run.store, tenant.id)
+        self.lake_files = LakeFiles(run.store, tenant.id, cleared)
         self.file_format = FileFormat(int(run.config.output.target_file_mb * (1 << 20)), run.config.output.compression)
         self.rejected: Counter[EntityName] = Counter()
         """Committed rejects by entity."""

@@ -158,6 +158,7 @@ async def tenant_parts(run: RunParts, tenant: Tenant, lock: Lock) -> AsyncIterat
         checkpoints=checkpoints,
         manifests=manifests,
         committer=committer,
+        cleared=cleared,
         report_gate=gate,
         read_envelope=read_envelope,
     )
