@@ -1,4 +1,4 @@
-"""What a dead run left is cleared away beside the first requests: and never counts as the lake's, nor is a new file taken for it."""
+"""What a dead run left is cleared away beside the first requests: it never counts as the lake's, nor is a new file taken for it."""
 
 from __future__ import annotations
 

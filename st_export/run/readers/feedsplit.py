@@ -275,12 +275,15 @@ class _Shard:
         self._asked = None if start == BEGINNING else start.replace(microsecond=0)
         self._began: datetime | None = None
         self._pages = 0
+        self._is_done = False
         self._unit: OpenUnit | None = None
         self._moments: list[np.ndarray] = []
         self._hashes: list[np.ndarray] = []
 
     def pages_left(self) -> float:
         """Return how many pages are probably to come."""
+        if self._is_done:
+            return 0.0
         return pages_left(self._began, self.newest, self.end, self._pages) if self._began is not None else 0.0
 
     async def read(self) -> None:
@@ -312,7 +315,7 @@ class _Shard:
             self._unit = self._open()
         await self._unit.take(page)
         self._pages += 1
-        is_done = not page.envelope.has_more or is_past(self.newest, self.end)
+        self._is_done = is_done = not page.envelope.has_more or is_past(self.newest, self.end)
         if is_done:
             await self._commit(self.end)
         elif parts.stop.requested or parts.pace.due(self._unit):
@@ -331,6 +334,9 @@ class _Shard:
         if self._unit is None:
             return
         unit, self._unit = self._unit, None
+        if reached <= self.start:  # past its end it has no rows of its own, and a unit of that name is the next shard's
+            unit.discard()
+            return
         part = Window(self.start, reached)
         keys = self._keys_before(reached)
         self.start = reached
