@@ -66,12 +66,15 @@ def test_the_table_of_commands_is_the_first_line_of_each_help(name: str) -> None
 
 
 def test_the_examples_in_the_help_parse() -> None:
+    parsed = 0
     for words in ALL:
         command = command_of(words)
         for example in getattr(command, "examples", ()):
             arguments = shell_words(example)[1 + len(words) :]
             if "--specs" not in arguments:
-                command.make_context(words[-1], arguments)
+                assert command.make_context(words[-1], arguments).command is command
+                parsed += 1
+    assert parsed > len(COMMANDS)
 
 
 def shell_words(example: str) -> list[str]:
