@@ -13,8 +13,8 @@ UNIT_BYTES = 64 * 1024 * 1024
 UNIT_SECONDS = 30.0
 """Seconds that a unit stays open at most."""
 
-UNIT_ROW_BYTES = 6 << 20
-"""Bytes of rows of a unit that has enough days: more makes no better files, and beyond a little more it would move to disk."""
+UNIT_ROW_BYTES = 4 << 20
+"""Bytes of rows of a unit that leaves no day, or few, to two files: more makes no better files, only takes more memory."""
 
 WHOLE_DAYS = 12
 """A unit that ends in the middle of a day leaves that day in two files; over so many days that is less than a tenth more."""
@@ -51,6 +51,10 @@ class Measured(Protocol):
         """Return the partitions that have rows."""
 
     @property
+    def can_leave_newest(self) -> bool:
+        """Return whether the day under way can be left to the next unit."""
+
+    @property
     def lies_in_days(self) -> bool:
         """Return whether a partition is a day; else a file more or less is of no account."""
 
@@ -66,7 +70,7 @@ class Pace:
         """Whether the unit should be committed now."""
         if unit.json_bytes >= UNIT_BYTES or unit.open_seconds >= UNIT_SECONDS:
             return True
-        if unit.row_bytes >= UNIT_ROW_BYTES and unit.lies_in_days and unit.partitions >= WHOLE_DAYS:
+        if unit.row_bytes >= UNIT_ROW_BYTES and unit.lies_in_days and (unit.can_leave_newest or unit.partitions >= WHOLE_DAYS):
             return True
         elapsed = self._clock.monotonic_seconds() - self._began
         if unit.partitions >= WHOLE_DAYS or not unit.lies_in_days:

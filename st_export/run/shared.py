@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 import anyio
@@ -14,7 +15,7 @@ from st_export.fetch.budget import PageBudget
 from st_export.write.budget import ByteBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -24,6 +25,9 @@ PAGE_BYTES = 16 << 20
 
 ROWS_BYTES = 24 << 20
 """Bytes of rows decoded and not yet written, all tenants together; beyond that units move to disk."""
+
+ENOUGH_ROWS_BYTES = 16 << 20
+"""Bytes of rows above which pages wait for the units that are being written."""
 
 DECODE_THREADS = 2
 """Threads that decode at once: parsing holds the interpreter's lock, so that more only take turns, and each holds a piece of a page."""
@@ -38,8 +42,26 @@ class Shared:
     def __init__(self, decode_threads: int | None = None) -> None:
         self.page_budget = PageBudget(PAGE_BYTES)
         self.rows_budget = ByteBudget(ROWS_BYTES)
+        self._writing_units = 0
+        self._freed = anyio.Event()
         self._decoding = anyio.CapacityLimiter(decode_threads or DECODE_THREADS)
         self._writing = anyio.CapacityLimiter(WRITE_THREADS)
+
+    async def rows_room(self) -> None:
+        """Wait while much is held and a unit is being written, which gives back what it holds: that is cheaper than the disk."""
+        while self._writing_units and self.rows_budget.used_bytes > ENOUGH_ROWS_BYTES:
+            await self._freed.wait()
+
+    @contextmanager
+    def frees_rows(self) -> Iterator[None]:
+        """Say that a unit is being written, and at its end that its rows are given back."""
+        self._writing_units += 1
+        try:
+            yield
+        finally:
+            self._writing_units -= 1
+            self._freed.set()
+            self._freed = anyio.Event()
 
     async def run_decode(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         """Run decoding work in a thread. Raises `StoreError` where the disk does not take what it moves there."""

@@ -66,11 +66,28 @@ class UnitWork:
 
 @dataclass(slots=True)
 class _Learnt:
+    """What some pages brought beside their rows."""
+
     rejects: list[Reject] = field(default_factory=list)
     reject_bytes: int = 0
     pages: int = 0
     json_bytes: int = 0
     newest: datetime | None = None
+
+    def add(self, more: _Learnt) -> None:
+        self.rejects += more.rejects
+        self.reject_bytes += more.reject_bytes
+        self.pages += more.pages
+        self.json_bytes += more.json_bytes
+        self.newest = max((one for one in (self.newest, more.newest) if one is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class PageStart:
+    """Where a reader stood before a page, and the name of a unit that begins with it."""
+
+    position: Position
+    label: str
 
 
 class OpenUnit:
@@ -80,7 +97,9 @@ class OpenUnit:
         self._parts = parts
         self._shelf = shelf
         self._work = work
-        self._learnt = _Learnt()
+        self._settled = _Learnt()
+        self._newest = _Learnt()
+        self._newest_start: PageStart | None = None
         self._began = parts.clock.monotonic_seconds()
         self._rows = UnitRows(
             shelf.schema, shelf.entity.key, shelf.partitioning(work.asked_day), parts.stamp, parts.shared.rows_budget, parts.spool
@@ -94,12 +113,12 @@ class OpenUnit:
     @property
     def pages(self) -> int:
         """Pages taken whole."""
-        return self._learnt.pages
+        return self._settled.pages + self._newest.pages
 
     @property
     def json_bytes(self) -> int:
         """Bytes of JSON taken."""
-        return self._learnt.json_bytes
+        return self._settled.json_bytes + self._newest.json_bytes
 
     @property
     def row_bytes(self) -> int:
@@ -125,26 +144,57 @@ class OpenUnit:
         """Whether a partition is a day."""
         return self._shelf.partition_kind == "day"
 
-    async def take(self, page: Page, *, seen: Callable[[pa.RecordBatch], object] | None = None) -> None:
-        """Decode a page and add its rows; `seen` is called with every batch of them, in a worker thread.
+    @property
+    def can_leave_newest(self) -> bool:
+        """Whether the newest partition may be left to the next unit, so that it does not fall into files of both."""
+        return self._newest_start is not None and self._settled.pages > 0 and not self._rows.has_spilled
+
+    async def leave_newest(self, to: OpenUnit) -> Position:
+        """Move the rows of the newest partition to the unit that goes on from here; return the position for the commit of this one.
+
+        The position is before the first page with rows that were moved: should they be lost with the process, they are read again.
+        """
+        assert self._newest_start is not None  # noqa: S101 -- `can_leave_newest`
+        await self._parts.shared.run_decode(self._rows.cut_newest, to._rows)
+        to._newest, self._newest = self._newest, _Learnt()
+        return self._newest_start.position
+
+    @property
+    def newest_label(self) -> str:
+        """Return the name of a unit that begins with the first page that has rows of the newest partition."""
+        assert self._newest_start is not None  # noqa: S101 -- `can_leave_newest`
+        return self._newest_start.label
+
+    async def take(self, page: Page, *, seen: Callable[[pa.RecordBatch], object] | None = None, start: PageStart | None = None) -> None:
+        """Decode a page and add its rows.
+
+        Args:
+            page: taken whole, or not at all.
+            seen: called with every batch of its rows, in a worker thread.
+            start: where the reader stood before the page, where it knows how to go on from the midst of a unit.
 
         Raises:
             PageUnreadable: its records cannot be decoded, and asking again did not help.
             EntityFailed: the service did not honour a filter.
 
         """
-        rows, rescued, rejected = await self._decoded(page, seen)
-        self._learnt.pages += 1
-        self._learnt.json_bytes += len(page.body)
+        newest = self._rows.newest
+        rows, rescued, rejected, learnt = await self._decoded(page, seen)
+        if self._rows.newest != newest:
+            self._settled.add(self._newest)
+            self._newest, self._newest_start = learnt, start
+        else:
+            self._newest.add(learnt)
         entity, clock = self._shelf.entity.name, self._parts.clock
         self._parts.events.emit(
             PageDecoded(at=clock.now(), tenant=self._parts.tenant, entity=entity, rows=rows, rescued=rescued, rejected=rejected)
         )
 
-    async def _decoded(self, page: Page, seen: Callable[[pa.RecordBatch], object] | None) -> tuple[int, int, int]:
+    async def _decoded(self, page: Page, seen: Callable[[pa.RecordBatch], object] | None) -> tuple[int, int, int, _Learnt]:
         tries = 1
         while True:
             try:
+                await self._parts.shared.rows_room()
                 return await self._parts.shared.run_decode(self._decode, page, seen)
             except Unreadable as error:
                 if tries == DECODE_TRIES:
@@ -176,7 +226,8 @@ class OpenUnit:
                     await held.enter_async_context(self._shelf.whole_lock)
                 writer = self._writer()
                 try:
-                    files = await self._parts.shared.run_write(self._write, writer, questions)
+                    with self._parts.shared.frees_rows():
+                        files = await self._parts.shared.run_write(self._write, writer, questions)
                     await self._land(files, move, binaries)
                     if questions is not None:
                         questions.committed(files)
@@ -191,8 +242,9 @@ class OpenUnit:
 
     # -- in worker threads
 
-    def _decode(self, page: Page, seen: Callable[[pa.RecordBatch], object] | None) -> tuple[int, int, int]:
+    def _decode(self, page: Page, seen: Callable[[pa.RecordBatch], object] | None) -> tuple[int, int, int, _Learnt]:
         rows = rescued = rejected = 0
+        learnt = _Learnt(pages=1, json_bytes=len(page.body))
         pieces: Iterable[Decoded] = self._shelf.decoder.decode(page)
         if self._work.reading == "snapshot":  # rows count there: a page that fails half-way must leave none behind
             pieces = list(pieces)
@@ -200,30 +252,31 @@ class OpenUnit:
             batch = self._work.check(decoded.batch) if self._work.check else decoded.batch
             if seen is not None:
                 seen(decoded.batch)
-            self._keep_rejects(decoded)
-            self._note_newest(decoded.batch)
+            self._keep_rejects(decoded, learnt)
+            self._note_newest(decoded.batch, learnt)
             if batch.num_rows:
                 self._rows.add(batch, page.received_at)
             rows += batch.num_rows
             rescued += decoded.rescued
             rejected += len(decoded.rejects)
-        return rows, rescued, rejected
+        return rows, rescued, rejected, learnt
 
-    def _note_newest(self, rows: pa.RecordBatch) -> None:
+    def _note_newest(self, rows: pa.RecordBatch, learnt: _Learnt) -> None:
         column = self._shelf.entity.modified or self._shelf.entity.created
         moments = nested(rows, column) if column is not None else None
         if moments is None or not pa.types.is_timestamp(moments.type):
             return
         newest: datetime | None = pc.max(moments).as_py()
-        if newest is not None and (self._learnt.newest is None or newest > self._learnt.newest):
-            self._learnt.newest = newest
+        if newest is not None and (learnt.newest is None or newest > learnt.newest):
+            learnt.newest = newest
 
-    def _keep_rejects(self, decoded: Decoded) -> None:
+    def _keep_rejects(self, decoded: Decoded, learnt: _Learnt) -> None:
+        before = self._settled.reject_bytes + self._newest.reject_bytes
         for reject in decoded.rejects:
-            self._learnt.reject_bytes += len(reject.raw)
-            if self._learnt.reject_bytes > MOST_REJECT_BYTES:
+            learnt.reject_bytes += len(reject.raw)
+            if before + learnt.reject_bytes > MOST_REJECT_BYTES:
                 raise Unreadable(f"more than {MOST_REJECT_BYTES >> 20} MB of records that are no rows: {reject.reason}")
-            self._learnt.rejects.append(reject)
+            learnt.rejects.append(reject)
 
     def _write(self, writer: ParquetFiles, questions: UnitVersions | None) -> tuple[DataFile, ...]:
         try:
@@ -267,15 +320,18 @@ class OpenUnit:
         return ParquetFiles(place, self._shelf.schema, self._shelf.order, self._parts.file_format, self._parts.spool)
 
     async def _land(self, files: tuple[DataFile, ...], move: Callable[[Position], Position], binaries: Sequence[DataFile] = ()) -> None:
+        learnt = _Learnt()
+        learnt.add(self._settled)
+        learnt.add(self._newest)
         work = Work(
             self._work.unit,
             (*binaries, *files),
             self._shelf.column_texts if files else (),
             self._work.window,
-            tuple(self._learnt.rejects),
+            tuple(learnt.rejects),
             self._rows.rescued if files else 0,
         )
-        await self._parts.committer.commit(work, lambda old: with_newest(old, move(old), self._learnt.newest))
+        await self._parts.committer.commit(work, lambda old: with_newest(old, move(old), learnt.newest))
         self._parts.lake_files.added(self._shelf.entity.name, files)
         self._parts.rejected[self._shelf.entity.name] += len(work.rejects)
 

@@ -113,6 +113,7 @@ class UnitRows:
         self._held: list[pa.RecordBatch] = []
         self._held_bytes = 0
         self._tallies: dict[int, _Tally] = {}
+        self._newest_from = 0
         self._last_exported = 0
         self._inner = schema.append(pa.field(_PARTITION, pa.int32(), nullable=False))
         self._spill: Spill | None = None
@@ -143,6 +144,27 @@ class UnitRows:
         for batch in batches:
             if batch.num_rows:
                 self._take(batch)
+
+    @property
+    def newest(self) -> int | None:
+        """Return the number of the newest partition that has rows, None without rows."""
+        return max(self._tallies, default=None)
+
+    def cut_newest(self, to: UnitRows) -> None:
+        """Move the rows of the newest partition to another unit of the same entity; of what has moved to disk, nothing."""
+        number = self.newest
+        if self._spill is not None or number is None:
+            return
+        tail, self._held = self._held[self._newest_from :], self._held[: self._newest_from]
+        to._last_exported = max(to._last_exported, self._last_exported)
+        for batch in tail:
+            is_newest = pc.equal(batch.column(_PARTITION), number)
+            moved, kept = batch.filter(is_newest), batch.filter(pc.invert(is_newest))
+            self._forget(batch)
+            if kept.num_rows:
+                self._hold(kept)
+            if moved.num_rows:
+                to._hold(moved)
 
     def partitions(self) -> tuple[str | None, ...]:
         """Return the partitions that have rows, sorted, as they stand in paths."""
@@ -194,22 +216,37 @@ class UnitRows:
 
     def _take(self, batch: pa.RecordBatch) -> None:
         numbers = self._partitioning.numbers(batch)
-        size = batch.nbytes
-        found, counts = np.unique(numbers, return_counts=True)
-        for number, count in zip(found.tolist(), counts.tolist(), strict=True):
-            tally = self._tallies.setdefault(number, _Tally())
-            tally.rows += count
-            tally.bytes += size * count / batch.num_rows
-        rescued = batch.column("_rescued")
-        self.rescued += batch.num_rows - rescued.null_count
-        self.rows += batch.num_rows
-        self.bytes += size
         arrays = [*batch.columns, pa.array(numbers, pa.int32())]
-        self._held.append(pa.RecordBatch.from_arrays(arrays, schema=self._inner))
+        self._hold(pa.RecordBatch.from_arrays(arrays, schema=self._inner))
+
+    def _hold(self, batch: pa.RecordBatch) -> None:
+        newest, size = self.newest, batch.nbytes
+        self._count(batch, size, 1)
+        if newest != self.newest:
+            self._newest_from = len(self._held)
+        self._held.append(batch)
         self._held_bytes += size
         has_room = self._budget.take(size)
         if not has_room or self._held_bytes > self._part_bytes:
             self._move_to_disk()
+
+    def _forget(self, batch: pa.RecordBatch) -> None:
+        size = batch.nbytes
+        self._count(batch, size, -1)
+        self._held_bytes -= size
+        self._budget.give(size)
+
+    def _count(self, batch: pa.RecordBatch, size: int, sign: int) -> None:
+        found, counts = np.unique(batch.column(_PARTITION).to_numpy(), return_counts=True)
+        for number, count in zip(found.tolist(), counts.tolist(), strict=True):
+            tally = self._tallies.setdefault(number, _Tally())
+            tally.rows += sign * count
+            tally.bytes += sign * size * count / batch.num_rows
+            if not tally.rows:
+                del self._tallies[number]
+        self.rescued += sign * (batch.num_rows - batch.column("_rescued").null_count)
+        self.rows += sign * batch.num_rows
+        self.bytes += sign * size
 
     def _move_to_disk(self) -> None:
         if self._spill is None:

@@ -18,7 +18,7 @@ from st_export.run.groups import task_group
 from st_export.run.pump import pump
 from st_export.run.readers.feedsplit import read_in_shards
 from st_export.run.readers.rows import feed_check
-from st_export.run.unit import new_unit
+from st_export.run.unit import PageStart, new_unit
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -138,23 +138,25 @@ class _Drain:
 
     async def _take(self, page: Page) -> bool:
         """Add a page to the open unit; commit where a unit is due or the feed ends."""
+        start = PageStart(self.position, _label(page))
         if self.unit is None:
-            self.unit = self._open(page)
-        await self.unit.take(page)
+            self.unit = self._open(start.label)
+        await self.unit.take(page, start=start)
         token = page.envelope.continue_from or self.position.token
         if page.envelope.has_more:
             self.position = replace(self.position, token=token)
-            if self.parts.pace.due(self.unit) or self.parts.stop.requested:
+            if self.parts.stop.requested:
                 await self._commit()
+            elif self.parts.pace.due(self.unit):
+                await self._commit_whole_days()
             return not self.parts.stop.requested
         self.position = Position(epoch=self.position.epoch, token=token, watermark=mark_after(self.started), done=self.scope.is_backfill)
         await self._commit()
         return True
 
-    def _open(self, page: Page) -> OpenUnit:
-        start = next((value for name, value in page.request.query if name == "from"), "")
+    def _open(self, label: str) -> OpenUnit:
         window = self.window or (Window(self.asked) if self.asked is not None and not isinstance(self.asked, str) else None)
-        return new_unit(self.parts, self.entity, self.scope, self.position.epoch, digest_label(start), window=window, check=self.check)
+        return new_unit(self.parts, self.entity, self.scope, self.position.epoch, label, window=window, check=self.check)
 
     async def _commit(self) -> None:
         if self.unit is not None:
@@ -162,8 +164,27 @@ class _Drain:
             position = self.position
             await self.behind.commit(unit, lambda _: position)
 
+    async def _commit_whole_days(self) -> None:
+        """Commit the open unit, but leave its newest day, which is under way, to the next one where that can be."""
+        unit = self.unit
+        if unit is None or not unit.can_leave_newest:
+            await self._commit()
+            return
+        self.unit = self._open(unit.newest_label)
+        try:
+            position = await unit.leave_newest(self.unit)
+        except BaseException:
+            unit.discard()
+            raise
+        await self.behind.commit(unit, lambda _: position)
+
     async def _commit_what_is_good(self) -> None:
         """Commit the pages before what could not be read: the position is before it."""
         if self.unit is not None and self.position.current is not None:
             await self._commit()
         await self.behind.settled()
+
+
+def _label(page: Page) -> str:
+    """Return the name of a unit that begins with a page of a feed."""
+    return digest_label(next((value for name, value in page.request.query if name == "from"), ""))
