@@ -192,7 +192,7 @@ async def _finish(config: Config, ended: _Ended, request: ExportRequest, outcome
         from st_export.compaction import compact_after_run  # noqa: PLC0415 -- brings DuckDB
 
         read = {entity.name for tenant in outcomes for entity in tenant.entities}
-        known = [shape for shape in shapes(config, read) if shape.name in read]
+        known = shapes(config, read, only=read)
         ready = [tenant.tenant for tenant in outcomes if tenant.error is None]
         well = await compact_after_run(ended.store, known, ready, clock=clock, events=events)
         exit_code = exit_code if well or exit_code else EXIT_PARTIAL
@@ -210,9 +210,9 @@ async def _finish(config: Config, ended: _Ended, request: ExportRequest, outcome
     changed = {entity["name"] for tenant in summary["tenants"] for entity in tenant["entities"] if entity["files"]}
     try:
         if changed and stop.signal is None:
-            from st_export.lake.describe import describe  # noqa: PLC0415 -- brings DuckDB, which an idle night need not load
+            from st_export.lake.describe import describe  # noqa: PLC0415 -- an idle night need not load it
 
-            await describe(ended.store, shapes(config, changed), now=clock.now(), entities=changed)
+            await describe(ended.store, shapes(config, changed, only=changed), now=clock.now(), entities=changed)
         await ended.store.write(paths.run_summary(ended.run), body)
     except StExportError as error:
         events.emit(Noted(at=clock.now(), level="error", text=f"the run summary could not be written: {error.message}"))

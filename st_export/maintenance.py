@@ -188,7 +188,7 @@ async def compact(config: Config, request: ExportRequest, events: Events | None 
     store = await existing_lake(config)
     written = await store.folders(paths.MANIFESTS)
     wanted = _wanted_names(config, request, written)
-    known = [shape for shape in shapes(config, written) if shape.name in wanted]
+    known = shapes(config, written, only=wanted)
     tenants = request.tenants or tuple(tenant.id for tenant in config.tenants) or await tenants_in(store)
     found = [one for tenant in tenants for one in await compact_tenant(store, known, tenant, clock=clock, events=events)]
     return {"entities": found}

@@ -223,5 +223,5 @@ async def _differences(config: Config, store: Store, events: Events, tenants: Se
         return None if total is None else total.records
 
     asked = {name for _, name in totals}
-    known = [shape for shape in shapes(config, written) if shape.name in asked]
+    known = shapes(config, written, only=asked)
     return await compare_with_service(known, [tenant.id for tenant in tenants], keys=keys, totals=total_of)

@@ -170,10 +170,8 @@ class Limiter:
         is_idle = not self._turn.locked()
         async with self._turn:
             self._recall_if_held()
-            while is_idle and self._burst > 1 and self._pace.has_capacity(2):
-                # While nobody waited no time was lost, so that nothing is owed: what would leave closer together because of a rest would do
-                # so again in each second that follows.
-                await self._pace.acquire()
+            if is_idle:
+                await self._give_up_rest()
             await self._pace.acquire()
             while (seconds := self._seconds_until_free()) > 0:  # noqa: ASYNC110 - a timer may ring early
                 await anyio.sleep(seconds)
@@ -182,6 +180,17 @@ class Limiter:
             self._departures.append(now)
             self.departed += 1
             return now
+
+    async def _give_up_rest(self) -> None:
+        """Leave room for one call: while nobody waited no time was lost, so that nothing is owed.
+
+        What would leave closer together because of a rest would do so again in each second that follows.
+        """
+        calls = 1 << (self._burst.bit_length() - 1)
+        while calls:
+            if self._pace.has_capacity(calls + 1):
+                await self._pace.acquire(calls)
+            calls >>= 1
 
     def _recall_if_held(self) -> None:
         if self.held_seconds:

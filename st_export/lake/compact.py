@@ -28,11 +28,12 @@ import duckdb
 
 from st_export.errors import ConfigError, StExportError, StoreError
 from st_export.lake import origins
-from st_export.lake.files import LakeFiles, connection, lake_url, local_folder
+from st_export.lake.files import LakeFiles, connection
 from st_export.lake.index import EntityIndex, manifest_ordinals, read_manifests
 from st_export.lake.marker import Marker, part_path, parts_there, read_marker, write_marker
 from st_export.lake.parts import PartSource, Urls, changed_parts, has_tombstones, merge_source, spread, write_part
 from st_export.lake.query import interruptible
+from st_export.lake.ranges import lake_url, local_folder
 from st_export.lake.relations import columns_text, unified_shape
 
 if TYPE_CHECKING:

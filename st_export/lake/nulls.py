@@ -15,8 +15,8 @@ import anyio.to_thread
 import pyarrow.parquet as pq
 
 from st_export.errors import StoreError
-from st_export.lake.files import LakeFile
 from st_export.lake.index import manifest_ordinals, read_manifest
+from st_export.lake.ranges import LakeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -23,8 +23,9 @@ from st_export.errors import ConfigError, StExportError, StoreError
 from st_export.flow import utc_text
 from st_export.lake import origins
 from st_export.lake import output as formats
-from st_export.lake.files import LakeFiles, connection, local_folder
+from st_export.lake.files import LakeFiles, connection
 from st_export.lake.index import read_catalog
+from st_export.lake.ranges import local_folder
 from st_export.lake.relations import Relation, relation
 from st_export.lake.shape import Shape, by_view
 from st_export.lake.statement import checked_statement, lists_relations, named_relations, sql_error

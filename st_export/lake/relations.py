@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from st_export.catalog.schema import arrow_text
 from st_export.lake.evolution import unified
-from st_export.lake.files import arrow_schema, lake_url
 from st_export.lake.index import Columns, EntityIndex, entity_index, manifest_ordinals
 from st_export.lake.marker import Marker, read_marker
 from st_export.lake.origins import partition_column
+from st_export.lake.ranges import arrow_schema, lake_url
 from st_export.lake.views import DUCKDB, columns_of, current_glob_of, current_select, empty_select, glob_of, scan, typed_select
 
 if TYPE_CHECKING:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 _REPORT = "report."
 
 
-def shapes(config: Config, written: Collection[str] = ()) -> list[Shape]:
+def shapes(config: Config, written: Collection[str] = (), *, only: Collection[str] | None = None) -> list[Shape]:
     """Return the shape of every entity of the catalog, and of the reports, as this configuration writes them.
 
     Args:
         config: its overrides and reports.
         written: names of entities that the lake has; its reports need not stand in the configuration. A report's columns its files tell.
+        only: the entities asked for, default all: the catalog's files of the other modules are then not read.
 
     Raises:
         ConfigError: The user's catalog file is wrong.
@@ -32,9 +33,11 @@ def shapes(config: Config, written: Collection[str] = ()) -> list[Shape]:
     """
     names = sorted({report.entity for report in config.reports} | {name for name in written if name.startswith(_REPORT)})
     reports = [Entity(EntityName(name), "report", "", ()) for name in names]
+    catalog = load_catalog(config.catalog)
+    known = catalog.entities.values() if only is None else [one for name in sorted(only) if (one := catalog.get(name)) is not None]
     found: list[Shape] = []
-    for entity in (*load_catalog(config.catalog).entities.values(), *reports):
-        if entity.alias_of is None:
+    for entity in (*known, *reports):
+        if entity.alias_of is None and (only is None or entity.name in only):
             options = config.options_for(entity.name)
             schema = entity_schema(entity, config.output.numbers, options.drop_columns, options.hash_columns)
             found.append(entity_shape(entity, schema, options.partition or config.output.partition))

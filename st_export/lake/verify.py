@@ -20,8 +20,8 @@ from st_export.catalog.schema import arrow_text
 from st_export.commit import paths
 from st_export.commit.store import Missing
 from st_export.errors import CheckpointUnreadable, StoreError
-from st_export.lake.files import LakeFile
 from st_export.lake.index import manifest_ordinals, read_manifest
+from st_export.lake.ranges import LakeFile
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping

@@ -16,6 +16,9 @@ UNIT_SECONDS = 30.0
 UNIT_ROW_BYTES = 4 << 20
 """Bytes of rows of a unit that leaves no day, or few, to two files: more makes no better files, only takes more memory."""
 
+LEAST_ROW_BYTES = 2 << 20
+"""The same while all units together hold much: a smaller one costs more to commit than it frees."""
+
 WHOLE_DAYS = 12
 """A unit that ends in the middle of a day leaves that day in two files; over so many days that is less than a tenth more."""
 
@@ -41,6 +44,10 @@ class Measured(Protocol):
     @property
     def row_bytes(self) -> int:
         """Return the bytes of rows taken."""
+
+    @property
+    def is_room_short(self) -> bool:
+        """Return whether all units together hold much."""
 
     @property
     def open_seconds(self) -> float:
@@ -70,7 +77,8 @@ class Pace:
         """Whether the unit should be committed now."""
         if unit.json_bytes >= UNIT_BYTES or unit.open_seconds >= UNIT_SECONDS:
             return True
-        if unit.row_bytes >= UNIT_ROW_BYTES and unit.lies_in_days and (unit.can_leave_newest or unit.partitions >= WHOLE_DAYS):
+        enough = LEAST_ROW_BYTES if unit.is_room_short else UNIT_ROW_BYTES
+        if unit.row_bytes >= enough and unit.lies_in_days and (unit.can_leave_newest or unit.partitions >= WHOLE_DAYS):
             return True
         elapsed = self._clock.monotonic_seconds() - self._began
         if unit.partitions >= WHOLE_DAYS or not unit.lies_in_days:

@@ -163,7 +163,7 @@ class Parts:
     @contextmanager
     def rows_for(self, shelf: Shelf, asked_day: date | None) -> Iterator[UnitRows]:
         """Hand out a second collection of rows for a unit: of those that are to be written."""
-        rows = UnitRows(shelf.schema, shelf.entity.key, shelf.partitioning(asked_day), self.stamp, self.shared.rows_budget, self.spool)
+        rows = UnitRows(shelf.schema, shelf.key_order, shelf.partitioning(asked_day), self.stamp, self.shared.rows_budget, self.spool)
         try:
             yield rows
         finally:

@@ -26,7 +26,7 @@ PAGE_BYTES = 16 << 20
 ROWS_BYTES = 24 << 20
 """Bytes of rows decoded and not yet written, all tenants together; beyond that units move to disk."""
 
-ENOUGH_ROWS_BYTES = 16 << 20
+ENOUGH_ROWS_BYTES = 12 << 20
 """Bytes of rows above which pages wait for the units that are being written."""
 
 DECODE_THREADS = 2
@@ -49,8 +49,13 @@ class Shared:
 
     async def rows_room(self) -> None:
         """Wait while much is held and a unit is being written, which gives back what it holds: that is cheaper than the disk."""
-        while self._writing_units and self.rows_budget.used_bytes > ENOUGH_ROWS_BYTES:
+        while self._writing_units and self.are_rows_many:
             await self._freed.wait()
+
+    @property
+    def are_rows_many(self) -> bool:
+        """Whether so much is held that units should be written before they are large."""
+        return self.rows_budget.used_bytes > ENOUGH_ROWS_BYTES
 
     @contextmanager
     def frees_rows(self) -> Iterator[None]:

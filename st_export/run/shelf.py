@@ -37,6 +37,7 @@ class Shelf:
         self.decoder = Decoder(entity, self.schema, controls=controls)
         self.column_texts = tuple((field.name, arrow_text(field.type)) for field in self.schema)
         self.order = tuple(name for name in (*entity.key, entity.modified) if name)
+        self.key_order = self.order if entity.key else ()
         self.whole_lock = anyio.Lock()
         self._options = options
         self._run_day = run_day

@@ -102,7 +102,7 @@ class OpenUnit:
         self._newest_start: PageStart | None = None
         self._began = parts.clock.monotonic_seconds()
         self._rows = UnitRows(
-            shelf.schema, shelf.entity.key, shelf.partitioning(work.asked_day), parts.stamp, parts.shared.rows_budget, parts.spool
+            shelf.schema, shelf.key_order, shelf.partitioning(work.asked_day), parts.stamp, parts.shared.rows_budget, parts.spool
         )
 
     @property
@@ -124,6 +124,11 @@ class OpenUnit:
     def row_bytes(self) -> int:
         """Bytes of rows taken, as Arrow holds them."""
         return self._rows.bytes
+
+    @property
+    def is_room_short(self) -> bool:
+        """Whether all units together hold so much that what can be written should be."""
+        return self._parts.shared.are_rows_many
 
     @property
     def open_seconds(self) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from st_export.write.order import in_order
 from st_export.write.spill import Spill
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class UnitRows:
 
     Args:
         schema: all columns of the entity's files, the order included.
-        key: the key's columns, none for snapshots.
+        order: the columns that rows are sorted by in their files, the key first; none for snapshots.
         partitioning: where rows lie.
         stamp: tenant and run.
         budget: shared by all units.
@@ -89,7 +90,7 @@ class UnitRows:
     def __init__(
         self,
         schema: pa.Schema,
-        key: tuple[str, ...],
+        order: tuple[str, ...],
         partitioning: Partitioning,
         stamp: Stamp,
         budget: ByteBudget,
@@ -103,7 +104,8 @@ class UnitRows:
         self.bytes = 0
         self.rescued = 0
         self.has_spilled = False
-        self._first_key = key[0] if key else None
+        self._order = order
+        self._first_key = order[0] if order else None
         self._partitioning = partitioning
         self._stamp = stamp
         self._budget = budget
@@ -217,7 +219,7 @@ class UnitRows:
     def _take(self, batch: pa.RecordBatch) -> None:
         numbers = self._partitioning.numbers(batch)
         arrays = [*batch.columns, pa.array(numbers, pa.int32())]
-        self._hold(pa.RecordBatch.from_arrays(arrays, schema=self._inner))
+        self._hold(_compact(pa.RecordBatch.from_arrays(arrays, schema=self._inner)))
 
     def _hold(self, batch: pa.RecordBatch) -> None:
         newest, size = self.newest, batch.nbytes
@@ -274,16 +276,12 @@ class UnitRows:
             yield pa.Table.from_batches(self._groups.read(group), schema=self._inner)
 
     def _by_partition(self, table: pa.Table) -> Iterator[Slice]:
+        if pc.count_distinct(table.column(_PARTITION)).as_py() > 1:
+            table = in_order(table, (_PARTITION, *self._order))  # one for all partitions: moving a few rows costs as much as many
         numbers = table.column(_PARTITION).to_numpy()
         table = table.drop_columns([_PARTITION])
-        if (numbers == numbers[0]).all():
-            yield Slice(self._partitioning.text(int(numbers[0])), table)
-            return
-        if (numbers[1:] < numbers[:-1]).any():
-            order = np.argsort(numbers, kind="stable")
-            numbers, table = numbers[order], table.take(order)
         for start, end in _runs(numbers):
-            yield Slice(self._partitioning.text(int(numbers[start])), table.slice(start, end - start).combine_chunks())
+            yield Slice(self._partitioning.text(int(numbers[start])), table.slice(start, end - start))
 
     def _spread(self, spill: Spill) -> Spill:
         plan = _Plan(self._tallies, self._slice_bytes)
@@ -316,6 +314,11 @@ class UnitRows:
         keys = keys.take(pc.array_sort_indices(keys))
         places = np.linspace(0, len(keys), ranges, endpoint=False).astype(np.int64)[1:]
         return pc.unique(keys.take(pa.array(places)))
+
+
+def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the same rows in one block of memory: hundreds of small ones that stay keep what lies between them from being used again."""
+    return pa.ipc.read_record_batch(batch.serialize(), batch.schema)
 
 
 class _Plan:

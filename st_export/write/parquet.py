@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from st_export.flow import DataFile
 from st_export.write.layout import data_path
-from st_export.write.partition import nested
+from st_export.write.order import in_order, sorts
 
 if TYPE_CHECKING:
     from st_export.flow import EntityName, TenantId
@@ -48,8 +48,6 @@ these and make files a fifth larger: zstd finds repeats by itself."""
 
 FIRST_GUESS = 0.5
 """Bytes in the file per Arrow byte before anything was measured; real rows give 0.1 to 0.3."""
-
-_SORTED_TYPES = (pa.types.is_integer, pa.types.is_string, pa.types.is_timestamp, pa.types.is_date, pa.types.is_boolean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,7 @@ class ParquetFiles:
         self.rows = 0
         self._place = place
         self._order = order
+        self._layout = _Layout(schema, leaves := _leaves(schema), _sorting(schema, leaves, order))
         self._format = file_format
         self._spool = spool
         self._open: _OpenFile | None = None
@@ -113,7 +112,7 @@ class ParquetFiles:
         """
         if table.num_rows == 0:
             return
-        table = self._sorted(_checked(table, self.schema))
+        table = in_order(_checked(table, self.schema), self._order)
         if self._open is not None and self._open.partition != partition:
             self._close()
         start = 0
@@ -141,20 +140,13 @@ class ParquetFiles:
             if file.local is not None:
                 Path(file.local).unlink(missing_ok=True)
 
-    def _sorted(self, table: pa.Table) -> pa.Table:
-        keys = {f"k{index}": nested(table, name) for index, name in enumerate(self._order)}
-        usable = {name: values for name, values in keys.items() if values is not None and _sorts(values.type)}
-        if not usable or table.num_rows < 2:
-            return table
-        indices = pc.sort_indices(pa.table(usable), sort_keys=[(name, "ascending") for name in usable])
-        return table.take(indices)
-
     def _next_file(self, partition: str | None, rows: pa.Table) -> _OpenFile:
         part = self._parts.get(partition, 0)
         self._parts[partition] = part + 1
         dictionary = () if rows.num_rows < SMALL_ROWS else _dictionary_columns(rows.slice(0, SAMPLE_ROWS))
-        path = self._place.path(partition, part)
-        return _OpenFile(path, partition, self.schema, self._order, dictionary=dictionary, file_format=self._format, spool=self._spool)
+        return _OpenFile(
+            self._place.path(partition, part), partition, self._layout, dictionary, file_format=self._format, spool=self._spool
+        )
 
     def _close(self) -> None:
         if self._open is None:
@@ -166,19 +158,20 @@ class ParquetFiles:
         self.rows += file.rows
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the files of a unit have in common: the schema, the Parquet paths of its leaves, the order of rows for the footer."""
+
+    schema: pa.Schema
+    leaves: tuple[str, ...]
+    sorting: list[pq.SortingColumn] | None
+
+
 class _OpenFile:
     """A file under way, and what it has learnt of its bytes per row."""
 
     def __init__(
-        self,
-        path: str,
-        partition: str | None,
-        schema: pa.Schema,
-        order: tuple[str, ...],
-        *,
-        dictionary: tuple[str, ...],
-        file_format: FileFormat,
-        spool: Path,
+        self, path: str, partition: str | None, layout: _Layout, dictionary: tuple[str, ...], *, file_format: FileFormat, spool: Path
     ) -> None:
         self.partition = partition
         self._path = path
@@ -190,14 +183,14 @@ class _OpenFile:
         self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._sink, "w"), 1 << 20)
         self._writer = pq.ParquetWriter(
             self._buffer,
-            schema,
+            layout.schema,
             compression=file_format.compression,
             compression_level=file_format.level,
             use_dictionary=list(dictionary) or False,
             write_statistics=True,
-            sorting_columns=_sorting(schema, order),
+            sorting_columns=layout.sorting,
         )
-        self._footer_bytes = len(_leaves(schema)) * 150
+        self._footer_bytes = len(layout.leaves) * 150
 
     def room(self, rows: int, arrow_bytes_a_row: float) -> int:
         """Return how many of the next rows belong into this file as one row group; 0: it is full."""
@@ -280,14 +273,9 @@ def _checked(table: pa.Table, schema: pa.Schema) -> pa.Table:
         raise ValueError(f"rows do not fit the schema: {error}") from error
 
 
-def _sorts(kind: pa.DataType) -> bool:
-    return any(is_kind(kind) for is_kind in _SORTED_TYPES)
-
-
-def _sorting(schema: pa.Schema, order: tuple[str, ...]) -> list[pq.SortingColumn] | None:
+def _sorting(schema: pa.Schema, leaves: tuple[str, ...], order: tuple[str, ...]) -> list[pq.SortingColumn] | None:
     """Return the order of the rows for the footer: as far as it is made of plain leaves."""
-    leaves = _leaves(schema)
-    if not all(name in leaves and name in schema.names and _sorts(schema.field(name).type) for name in order):
+    if not all(name in leaves and name in schema.names and sorts(schema.field(name).type) for name in order):
         return None
     return [pq.SortingColumn(leaves.index(name), nulls_first=False) for name in order] or None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import anyio
@@ -92,4 +93,45 @@ async def test_a_commit_that_fails_behind_the_reading_ends_the_tenant_and_loses_
         assert len(manifests(tmp_path)) == 2
         monkeypatch.undo()
         assert (await running.run(JOBS)).exit_code == 0
+        assert same(running.lake, running.look_alike, [JOBS]) == 600
+
+
+@pytest.mark.parametrize("page_rows", [7, 20, 90])
+async def test_each_day_lies_in_one_file_however_pages_and_units_cut_it(
+    page_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "UNIT_ROW_BYTES", 1)
+    async with service(tmp_path, {**MANY_DAYS, "feed_page_rows": page_rows}) as running:
+        assert (await running.run(JOBS)).exit_code == 0
+        files = [file for each in manifests(tmp_path) for file in each["files"]]
+        days = Counter(file["partition"] for file in files)
+        assert len(manifests(tmp_path)) > 3
+        assert len(days) > 20
+        assert set(days.values()) == {1}
+        assert same(running.lake, running.look_alike, [JOBS]) == 600
+
+
+@pytest.mark.usefixtures("small_units")
+async def test_rows_left_to_the_next_unit_are_read_again_after_a_kill_and_lie_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, count = Committer.commit, 0
+
+    async def dies(self: Committer, *args: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > 3:
+            raise StoreError("the disk is gone", hint="mount it")
+        return await inner(self, *args)
+
+    async with service(tmp_path, {**MANY_DAYS, "feed_page_rows": 50}) as running:
+        monkeypatch.setattr(Committer, "commit", dies)
+        assert (await running.run(JOBS)).exit_code != 0
+        monkeypatch.undo()
+        found = manifests(tmp_path)
+        kept = sum(each["rows"] for each in found)
+        token = found[-1]["position"]["token"]
+        resumed = await running.run(JOBS)
+        assert next(seen.query["from"] for seen in resumed.log if "from" in seen.query) == token
+        assert (resumed.exit_code, kept + resumed.rows) == (0, 600)
         assert same(running.lake, running.look_alike, [JOBS]) == 600

@@ -131,3 +131,43 @@ def test_nothing_gives_nothing(tmp_path: Path) -> None:
     assert (list(rows.slices()), rows.partitions(), rows.rows) == ([], (), 0)
     rows.discard()
     rows.discard()
+
+
+def test_the_newest_partition_moves_to_the_next_unit(tmp_path: Path) -> None:
+    budget = ByteBudget(1 << 30)
+    rows, following = unit(tmp_path, budget), unit(tmp_path, budget)
+    rows.add(page([1, 2, 3], [0, 0, 1]), NOW)
+    rows.add(page([4, 5, 6], [1, 2, 2]), NOW)
+    rows.add(page([7, 8], [2, 1]), NOW)  # a late one among the newest
+    held = rows.bytes
+    rows.cut_newest(following)
+    assert {piece.partition: piece.table["id"].to_pylist() for piece in rows.slices()} == {"1970-01-01": [1, 2], "1970-01-02": [3, 4, 8]}
+    assert {piece.partition: piece.table["id"].to_pylist() for piece in following.slices()} == {"1970-01-03": [5, 6, 7]}
+    assert (rows.rows, following.rows, rows.newest, following.newest) == (5, 3, 1, 2)
+    assert 0 < rows.bytes < held
+    following.add(page([5], [2]), NOW)  # the same moment: later all the same
+    [piece] = following.slices()
+    moments = dict(zip(piece.table["id"].to_pylist(), piece.table["_exported_at"].to_pylist(), strict=True))
+    assert moments[5] > max(moments[6], moments[7])
+    rows.discard()
+    following.discard()
+    assert budget.used_bytes == 0
+
+
+def test_what_has_moved_to_disk_stays_with_its_unit(tmp_path: Path) -> None:
+    rows, following = unit(tmp_path, part_bytes=1), unit(tmp_path)
+    rows.add(page([1, 2], [0, 1]), NOW)
+    rows.cut_newest(following)
+    assert (rows.rows, following.rows, rows.has_spilled) == (2, 0, True)
+    rows.discard()
+
+
+def test_rows_of_a_partition_come_in_the_order_of_their_files(tmp_path: Path) -> None:
+    rows = unit(tmp_path)
+    rows.add(page([9, 4, 7, 4], [1, 0, 0, 1]), NOW)
+    rows.add(page([2, 4], [1, 1]), NOW)
+    found = [(piece.partition, piece.table["id"].to_pylist()) for piece in rows.slices()]
+    assert found == [("1970-01-01", [4, 7]), ("1970-01-02", [2, 4, 4, 9])]
+    moments = next(itertools.islice(rows.slices(), 1, None)).table["_exported_at"].to_pylist()
+    assert moments[1] < moments[2]  # equal keys and times: as they came
+    rows.discard()
