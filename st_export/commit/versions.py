@@ -15,7 +15,7 @@ what one is about to write is not missed by the other.
 from __future__ import annotations
 
 import threading
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -65,18 +65,25 @@ class VersionFilter:
         self._known: set[str] = set()
         self._footers: dict[str, Range | None] = {}
         self._threads = threading.Lock()
-        self._partitions: dict[str | None, anyio.Lock] = {}
+        self._reserved: set[str | None] = set()
+        self._freed = anyio.Event()
 
     @asynccontextmanager
     async def reserved(self, partitions: Iterable[str | None]) -> AsyncIterator[None]:
         """Hold partitions for a unit, from its first `fresh` until it is committed or given up; others wait.
 
-        Taken in one order by all, so that no two units wait for each other.
+        All at once or none, so that no two units wait for each other.
         """
-        async with AsyncExitStack() as held:
-            for partition in sorted(set(partitions), key=lambda value: value or ""):
-                await held.enter_async_context(self._partitions.setdefault(partition, anyio.Lock()))
+        wanted = set(partitions)
+        while not wanted.isdisjoint(self._reserved):
+            await self._freed.wait()
+        self._reserved |= wanted
+        try:
             yield
+        finally:
+            self._reserved -= wanted
+            self._freed.set()
+            self._freed = anyio.Event()
 
     def unit(self) -> UnitVersions:
         """Return the questions of one unit, whose partitions are reserved."""
