@@ -24,7 +24,6 @@ def export_and_tell(
     With `most_shown` the run is told in brief: no line an entity, and so many of the largest in the table.
     """
     from functools import partial
-    from importlib.util import find_spec
 
     import anyio
 
@@ -34,9 +33,7 @@ def export_and_tell(
     from st_export.observe.table import print_final
 
     with watched(settings, with_lines=most_shown is None) as (events, progress):
-        # A twelfth less CPU; it does not exist for Windows.
-        loop = {"use_uvloop": find_spec("uvloop") is not None}
-        summary: dict[str, Any] = anyio.run(partial(export, config, request, events), backend_options=loop)
+        summary: dict[str, Any] = anyio.run(partial(export, config, request, events))
     if settings.log_format != "json":
         print_final(stderr_console(), progress, quiet=settings.quiet, most=most_shown)
     if as_json:
