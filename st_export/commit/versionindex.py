@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from st_export.commit.sameness import Hashes
 
-MEMORY_ENTRIES = 1 << 17
-"""Hashes kept in memory, 12 bytes each (1.5 MB), before they become a run on disk."""
+MEMORY_ENTRIES = 1 << 15
+"""Hashes kept in memory, 12 bytes each (0.4 MB), before they become a run on disk."""
 
 MOST_SEGMENTS = 32
 """Sorted pieces in memory before they are merged: a look-up searches each."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from st_export.decode.casts import NotStrict, array_document, finish, finish_fields, read_array, read_document
 from st_export.decode.controls import NO_CONTROLS
-from st_export.decode.nodes import Node, after_controls, inside, sent_type
+from st_export.decode.nodes import Node, after_controls, inside
 from st_export.decode.rescue import in_order, rescued_text
 from st_export.decode.unknown import Learner, rescued
 
@@ -38,15 +38,13 @@ def quick_columns(row: Node, items: bytes | memoryview, controls: Controls, lear
     """
     unknowns = learner.unknowns
     cuts = learner.cutter.cut(memoryview(items), unknowns) if unknowns.runs else None
-    if cuts is not None:
-        unknowns = unknowns.nested()
     document = array_document(items) if cuts is None else cuts.document
-    kind = sent_type(row, unknowns) if unknowns.fields else row.sent
-    rows = read_document(document, kind if cuts is None else pa.struct([*kind, *cuts.fields()]))
+    kind = learner.kind(unknowns, cuts.markers()) if cuts is not None else learner.kind(unknowns, ()) if unknowns.fields else row.sent
+    rows = read_document(document, kind)
     if rows.null_count:
         raise NotStrict("a record that is null")
     columns = finish_fields(row, rows, controls)
-    texts = rescued(row, rows, document, unknowns, cuts)
+    texts = rescued(row, rows, document, unknowns if cuts is None else unknowns.nested(), cuts)
     columns[RESCUED] = pa.nulls(len(rows), pa.string()) if texts is None else texts
     return columns, len(rows)
 
@@ -84,6 +82,12 @@ class CarefulReader:
         self._stubborn = frozenset(stubborn)
         columns[RESCUED] = pa.array(self._rescued(records, misfits), pa.string())
         return columns
+
+    def look_at(self, record: dict[str, Json]) -> None:
+        """Tell the learner of the unknown fields at the top of a record."""
+        if not record.keys() <= self._known:
+            ordered = in_order(record, self._unknown(record))
+            self._learner.meet_order([path for path, _ in ordered])
 
     def _rescued(self, records: list[dict[str, Json]], misfits: dict[int, list[Misfit]]) -> list[str | None]:
         texts: list[str | None] = [None] * len(records)

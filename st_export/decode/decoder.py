@@ -32,6 +32,9 @@ _LESSON_BYTES = 128 * 1024
 _FIRST_LESSON_BYTES = 32 * 1024
 """The same the first time: what stands in every record stands in the first ones, and reading carefully takes ten times as long."""
 
+_PREVIEW_BYTES = 16 * 1024
+"""What is looked through before the first lesson. Fields of whole records show in it, and it costs a fraction of a lesson."""
+
 _LONGEST_PAUSE = 32
 """After refusals in a row the quick way is tried again after at most this many pieces (some 64 MB)."""
 
@@ -70,6 +73,8 @@ class Decoder:
         self._pause = 0
         self._lessons = 0
         self._is_teachable = True
+        self._is_previewed = False
+        self._is_taught = False
 
     def decode(self, page: Page, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Decoded]:
         """Yield the rows of a page in pieces of about `chunk_bytes` of JSON, in their order.
@@ -90,7 +95,9 @@ class Decoder:
                 try:
                     decoded = self._piece(page, view[start:border], is_lesson=size != chunk_bytes)
                 except _LessonDue:
-                    size = min(_LESSON_BYTES if self._learner.lessons else _FIRST_LESSON_BYTES, chunk_bytes - 1)
+                    if not self._learns_by_preview(body, start, end):
+                        size = min(_LESSON_BYTES if self._is_taught else _FIRST_LESSON_BYTES, chunk_bytes - 1)
+                        self._is_taught = True
                     break
                 if decoded is not None:
                     size = chunk_bytes
@@ -104,6 +111,26 @@ class Decoder:
                 if rest:
                     yield self._records(page, rest)
                 return
+
+    def _learns_by_preview(self, body: bytes, start: int, end: int) -> bool:
+        """Look through the first records that the quick way ever refused; return whether they have fields that are new."""
+        if self._is_previewed:
+            return False
+        self._is_previewed = True
+        border = next(iter(borders(body, start, end, _PREVIEW_BYTES)))
+        if border - start > 2 * _PREVIEW_BYTES:
+            return False
+        try:
+            records = loads(b"".join((b"[", memoryview(body)[start:border], b"]")))
+        except Unreadable:
+            return False
+        lessons = self._learner.lessons
+        if all(self._reason_to_reject(record) is None for record in records):
+            for record in records:
+                if self._tree:
+                    self._controls.apply(record, self._tree)
+                self._careful.look_at(record)
+        return self._learner.lessons != lessons
 
     def _single(self, page: Page) -> Iterator[Decoded]:
         records = records_of(page.body, page.envelope)

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
     from st_export.flow import Json
 
-_INTEGER = r"(?:0|-?[1-9][0-9]{0,17})"
+_INTEGER = r"(?:0|-?[1-9][0-9]{0,9})"
+_LONG_INTEGER = r"(?:0|-?[1-9][0-9]{0,17})"
+"""Patterns are made ready for each piece anew: what is repeated less often costs less."""
+
 _FRACTION = r"-?(?:[1-9][0-9]{0,8}\.(?:0|[0-9]{0,5}[1-9])|0\.(?:0|0{0,3}[1-9](?:[0-9]{0,8}[1-9])?))"
 """At most 15 digits, no zero at the end, not so small that orjson would print an exponent."""
 
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\["\\nrtbf])*"'
-_SCALARS: Mapping[type, str] = {type(None): "null", bool: "true|false", int: _INTEGER, float: _FRACTION, str: _STRING}
+_SCALARS: Mapping[type, str] = {type(None): "null", bool: "true|false", int: _LONG_INTEGER, float: _FRACTION, str: _STRING}
+_LARGEST = 10**10 - 1
 
 _MOST_VARIANTS = 4
 """Sets of names that the objects at one place may have."""
@@ -41,7 +45,7 @@ class Form:
 
     def __init__(self, depth: int = 0) -> None:
         self._depth = depth
-        self._scalars: set[type] = set()
+        self._scalars: set[str | None] = set()
         self._item: Form | None = None
         self._variants: dict[tuple[str, ...], list[Form]] = {}
         self.is_told = True
@@ -54,11 +58,13 @@ class Form:
             return self._meet_items(value)
         if isinstance(value, dict):
             return self._meet_object(value)
-        kind = type(value)
-        if kind in self._scalars:
+        kind = _INTEGER if type(value) is int and abs(value) <= _LARGEST else _SCALARS.get(type(value))
+        if kind in self._scalars or (kind == _INTEGER and _LONG_INTEGER in self._scalars):
             return False
+        if kind == _LONG_INTEGER:
+            self._scalars.discard(_INTEGER)
         self._scalars.add(kind)
-        self.is_told = kind in _SCALARS
+        self.is_told = kind is not None
         return True
 
     def names(self) -> frozenset[str]:
@@ -67,10 +73,12 @@ class Form:
 
     def members(self) -> str | None:
         """Return a pattern for the whole text inside the braces of the objects here, None where there is none."""
-        if not self._variants or not self.can_be_told():
-            return None
-        pattern = rf"^(?:{self._objects()})\z"
-        return pattern if len(pattern) <= _LONGEST_PATTERN else None
+        objects = self.objects()
+        return _told(rf"^(?:{'|'.join(objects)})\z") if objects else None
+
+    def objects(self) -> list[str]:
+        """Return patterns for the text inside the braces of the objects here, by their names; empty where there are none."""
+        return self._objects() if self.can_be_told() else []
 
     def _meet_items(self, values: list[Json]) -> bool:
         fresh = self._item is None
@@ -98,29 +106,39 @@ class Form:
 
     def pattern(self) -> str:
         """Return the pattern of a value here, empty where none has been met."""
-        choices = [_SCALARS[kind] for kind in self._scalars]
+        choices = [kind for kind in self._scalars if kind is not None]
         if self._item is not None:
             item = self._item.pattern()
             choices.append(rf"\[(?:{item}(?:,{item})*)?\]" if item else r"\[\]")
         if self._variants:
-            choices.append(rf"\{{(?:{self._objects()})\}}")
+            choices.append(rf"\{{(?:{'|'.join(self._objects())})\}}")
         return f"(?:{'|'.join(choices)})" if choices else ""
 
-    def _objects(self) -> str:
-        return "|".join(
+    def _objects(self) -> list[str]:
+        return [
             ",".join(f'"{name}":{form.pattern()}' for name, form in zip(names, forms, strict=True))
             for names, forms in self._variants.items()
-        )
+        ]
+
+
+def _told(pattern: str) -> str | None:
+    return pattern if len(pattern) <= _LONGEST_PATTERN else None
 
 
 class Forms:
-    """The form of one run for many readers: its pattern and the names in it, once some of its texts have been seen."""
+    """The form of one run for many readers, once some of its texts have been seen: the names in it, and two patterns.
 
-    def __init__(self) -> None:
+    All texts begin with `key`. `pattern` matches what follows it in one of them; `together` matches any number of texts, each with
+    the character before and behind it. There is none where the key can stand elsewhere in a text.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
         self._form = Form()
         self._misses = 0
         self._lock = threading.Lock()
         self.pattern: str | None = None
+        self.together: str | None = None
         self.names: frozenset[str] = frozenset()
         self.is_open = True
 
@@ -134,6 +152,15 @@ class Forms:
                 return
             is_new = sum(self._form.meet(value) for value in objects) > 0
             self._misses += not is_new and not is_worth_it
-            self.names = self._form.names()
-            self.pattern = self._form.members() if self._misses < _MOST_MISSES else None
-            self.is_open = self.pattern is not None
+            if is_new or self._misses >= _MOST_MISSES:
+                self._tell(self._form.objects() if self._misses < _MOST_MISSES else [])
+
+    def _tell(self, objects: list[str]) -> None:
+        key = self._key
+        self.names = self._form.names()
+        is_first = all(text.startswith(key) for text in objects)
+        is_alone = all(text.count(key) == 1 for text in objects)
+        pattern = rf"^(?:{'|'.join(text.removeprefix(key) for text in objects)})\z"
+        self.pattern = _told(pattern) if objects and is_first else None
+        self.together = _told(rf"^(?:[,{{](?:{'|'.join(objects)})[,}}])*\z") if self.pattern and is_alone else None
+        self.is_open = self.pattern is not None

@@ -22,11 +22,11 @@ import pyarrow.compute as pc
 
 from st_export.decode.casts import NotStrict
 from st_export.decode.cuts import Cutter
-from st_export.decode.nodes import ITEMS, NOTHING, PLAIN_NAME, Node, Place, Run, Unknowns, inside, known_names
+from st_export.decode.nodes import ITEMS, NOTHING, PLAIN_NAME, Node, Place, Run, Unknowns, inside, known_names, sent_type
 from st_export.decode.rescue import steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from st_export.decode.controls import Tree
@@ -42,6 +42,9 @@ _MOST_SEQUENCES = 1000
 
 _MOST_RUNS = 4
 """Places of a record where runs of unknown fields begin that are learnt; the whole text is searched for each."""
+
+_MOST_SHOWN = 100
+"""Records whose runs are shown to the cutter; the ones that it cuts out later show it what is new."""
 
 _LONGEST_SEQUENCE = 50
 """Unknown fields in one record whose order is learnt; their pairs grow by the square."""
@@ -75,6 +78,9 @@ class Learner:
         self.unknowns = Unknowns()
         self.lessons = 0
         self.cutter = Cutter(row.fields.keys() | self._tree.keys())
+        self._shown = 0
+        self._row = row
+        self._kind: tuple[Unknowns, tuple[str, ...], pa.DataType] | None = None
 
     def meet(self, place: Place, name: str, value: Json) -> None:
         """Learn the type of an unknown field from a value of it; a mixture of types is not learnt."""
@@ -118,27 +124,38 @@ class Learner:
             self._publish()
 
     def meet_runs(self, record: dict[str, Json], known: AbstractSet[str]) -> None:
-        """Learn where unknown fields stand side by side in a record, `known` being the names of the others."""
+        """Learn where unknown fields stand side by side in a record, `known` being the names of the others, and their form."""
         shape = tuple(record)
-        if shape in self._shapes:
+        if shape in self._shapes and self._shown >= _MOST_SHOWN:
             return
+        runs = list(_runs(record, known))
         with self._lock:
+            if self._shown < _MOST_SHOWN:
+                self._shown += 1
+                for run, members in runs:
+                    self.cutter.show(run, members)
+            if shape in self._shapes:
+                return
             if len(self._shapes) >= _MOST_SEQUENCES:
                 self._shapes.clear()
             self._shapes.add(shape)
-            first: str | None = None
             fresh = False
-            for name in (*shape, None):
-                if name is None or name in known:
-                    if first is not None and len(self._runs) <= _MOST_RUNS:
-                        followers = self._runs.setdefault(first, set())
-                        fresh |= name not in followers
-                        followers.add(name)
-                    first = None
-                elif first is None:
-                    first = name
+            for run, _ in runs:
+                if len(self._runs) <= _MOST_RUNS:
+                    followers = self._runs.setdefault(run.first, set())
+                    fresh |= run.follower not in followers
+                    followers.add(run.follower)
             if fresh:
                 self._publish()
+
+    def kind(self, unknowns: Unknowns, markers: tuple[str, ...]) -> pa.DataType:
+        """Return the type to read records as that bear these unknown fields; markers stand for those of whole records."""
+        last = self._kind
+        if last is None or last[0] is not unknowns or last[1] != markers:
+            fields = [pa.field(marker, pa.bool_()) for marker in markers]
+            kind = sent_type(self._row, unknowns.nested() if markers else unknowns)
+            self._kind = last = (unknowns, markers, pa.struct([*kind, *fields]))
+        return last[2]
 
     def _cuttable(self) -> tuple[Run, ...]:
         """Return the runs, those that others stand in behind them; none where one of them begins or ends in several ways."""
@@ -165,13 +182,16 @@ def rescued(row: Node, rows: pa.StructArray, document: bytes | pa.Buffer, unknow
         NotStrict: it is not sure whether a null was sent, or how a number was spelt, or a cut was none through whole fields.
 
     """
+    markers = [] if cuts is None else [rows.field(at) for at in range(rows.type.num_fields - len(cuts.cuts), rows.type.num_fields)]
+    if cuts is not None and len(markers) == 1 and not unknowns.fields:
+        return cuts.objects(markers)[0]
     text = document if isinstance(document, bytes) else b""
     if unknowns.fields or (cuts is not None and len(cuts.cuts) > 1):
         text = bytes(memoryview(document))
     entries = _entries(row, rows, '"', text, unknowns) if unknowns.fields else []
     keys: dict[Place, str] = {}
     if cuts is not None:
-        entries += cuts.entries([rows.field(at) for at in range(rows.type.num_fields - len(cuts.cuts), rows.type.num_fields)])
+        entries += cuts.entries(markers)
         keys = {(cut.run.first,): cut.marker for cut in cuts.cuts}
     joined, _ = _joined(entries, unknowns)
     if len(entries) > 1:
@@ -179,6 +199,17 @@ def rescued(row: Node, rows: pa.StructArray, document: bytes | pa.Buffer, unknow
     if joined is None or joined.null_count == len(joined):
         return None
     return pc.binary_join_element_wise("{", joined, "}", "")
+
+
+def _runs(record: dict[str, Json], known: AbstractSet[str]) -> Iterator[tuple[Run, dict[str, Json]]]:
+    """Yield the runs of a record with their members."""
+    members: dict[str, Json] = {}
+    for name in (*record, None):
+        if name is not None and name not in known:
+            members[name] = record[name]
+        elif members:
+            yield Run(next(iter(members)), name), members
+            members = {}
 
 
 def _check_order(places: list[Place], text: bytes, unknowns: Unknowns, markers: Mapping[Place, str]) -> None:

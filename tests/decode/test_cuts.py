@@ -15,9 +15,10 @@ from st_export.catalog.schema import entity_schema
 from st_export.decode.casts import NotStrict
 from st_export.decode.columns import CarefulReader, Columns, quick_columns
 from st_export.decode.controls import Controls
-from st_export.decode.cuts import Cutter, _parsed
+from st_export.decode.cuts import Cutter
 from st_export.decode.forms import Form
 from st_export.decode.nodes import Node, Run, Unknowns, row_node
+from st_export.decode.proof import _parsed
 from st_export.decode.text import LongNumber, loads
 from st_export.decode.unknown import Learner
 from st_export.flow import Json  # noqa: TC001 - pytest
