@@ -22,6 +22,9 @@ LEAST_ROW_BYTES = 2 << 20
 WHOLE_DAYS = 12
 """A unit that ends in the middle of a day leaves that day in two files; over so many days that is less than a tenth more."""
 
+DAYS_BEFORE_NEWEST = 6
+"""Days of a unit that leaves the one under way to the next: no day lies in two files, and so many are worth a commit."""
+
 SHARE_OF_RUN = 0.05
 """A unit with enough days is committed when it has been open for this share of the run so far: what a kill costs is then a
 twentieth of what was done."""
@@ -81,6 +84,7 @@ class Pace:
         if unit.row_bytes >= enough and unit.lies_in_days and (unit.can_leave_newest or unit.partitions >= WHOLE_DAYS):
             return True
         elapsed = self._clock.monotonic_seconds() - self._began
-        if unit.partitions >= WHOLE_DAYS or not unit.lies_in_days:
+        days = DAYS_BEFORE_NEWEST if unit.can_leave_newest else WHOLE_DAYS
+        if unit.partitions >= days or not unit.lies_in_days:
             return unit.open_seconds >= max(SHORTEST_SECONDS, SHARE_OF_RUN * elapsed)
         return unit.open_seconds >= max(SHORTEST_SECONDS_WITHIN_DAYS, SHARE_OF_RUN_WITHIN_DAYS * elapsed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import anyio
 import pytest
 
-from st_export.run.pace import LEAST_ROW_BYTES, UNIT_BYTES, UNIT_ROW_BYTES, UNIT_SECONDS, WHOLE_DAYS, Pace
+from st_export.run.pace import DAYS_BEFORE_NEWEST, LEAST_ROW_BYTES, UNIT_BYTES, UNIT_ROW_BYTES, UNIT_SECONDS, WHOLE_DAYS, Pace
 from st_export.run.shared import ENOUGH_ROWS_BYTES, Shared
 
 
@@ -25,7 +25,7 @@ class Open:
 
 
 class Still:
-    """A clock that stands an hour after the run began."""
+    """A clock that moves when it is told to."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -48,12 +48,18 @@ class Still:
         (Open(row_bytes=LEAST_ROW_BYTES, can_leave_newest=True, is_room_short=True), True),
         (Open(row_bytes=LEAST_ROW_BYTES - 1, can_leave_newest=True, is_room_short=True), False),
         (Open(row_bytes=LEAST_ROW_BYTES, is_room_short=True), False),
+        (Open(open_seconds=5.0, partitions=WHOLE_DAYS), True),
+        (Open(open_seconds=4.9, partitions=WHOLE_DAYS), False),
+        (Open(open_seconds=5.0, partitions=DAYS_BEFORE_NEWEST), False),
+        (Open(open_seconds=5.0, partitions=DAYS_BEFORE_NEWEST, can_leave_newest=True), True),
+        (Open(open_seconds=5.0, lies_in_days=False), True),
+        (Open(open_seconds=10.0), True),
     ],
 )
-def test_a_unit_is_due_by_its_size_where_days_stay_whole(unit: Open, is_due: bool) -> None:
+def test_a_unit_is_due_by_size_and_time_where_days_stay_whole(unit: Open, is_due: bool) -> None:
     clock = Still()
     pace = Pace(clock)  # type: ignore[arg-type]
-    clock.seconds = 3_600.0
+    clock.seconds = 100.0
     assert pace.due(unit) is is_due
 
 
