@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -64,9 +63,12 @@ def config_file(running: Any, name: str, **changes: Any) -> Path:
 
 
 def timed(command: list[str], *, clean: Path | None = None) -> Timed:
-    """Run a command to its end, start-up included; what it writes to stderr shows only when it fails."""
-    if clean is not None:
-        shutil.rmtree(clean, ignore_errors=True)
+    """Run a command to its end, start-up included; what it writes to stderr shows only when it fails.
+
+    The folder `clean` is set aside first, not removed: a file system that has just removed thousands of files is slow to make new ones.
+    """
+    if clean is not None and clean.exists():
+        clean.rename(clean.with_name(f"{clean.name}-{time.time_ns()}"))
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=_environment())
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)

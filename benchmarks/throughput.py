@@ -48,7 +48,7 @@ def measure(rows: int = 20_000, rounds: int = 5, days: float = 20.0) -> dict[str
     }
 
 
-def measure_gigabyte(rows: int = 130_000, rounds: int = 1) -> dict[str, Any]:
+def measure_gigabyte(rows: int = 130_000, rounds: int = 3) -> dict[str, Any]:
     """Return the same of more than a gigabyte, over a hundred and thirty days."""
     return measure(rows, rounds, days=130.0)
 
