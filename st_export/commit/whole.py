@@ -75,7 +75,7 @@ class WholeRead:
         """Yield what is to be written, in all columns. Blocking.
 
         Args:
-            read: all rows of the reading, in all columns; the rows of a key in one table, in the order they came.
+            read: all rows of the reading, in all columns; the rows of a key in one table, by time and then as they came.
             rows: how many.
             size: their bytes in memory.
             extent: what the reading covered.

@@ -114,7 +114,7 @@ class Decoder:
 
     def _learns_by_preview(self, body: bytes, start: int, end: int) -> bool:
         """Look through the first records that the quick way ever refused; return whether they have fields that are new."""
-        if self._is_previewed:
+        if self._is_previewed or set(self._row.fields) == {_VALUE}:
             return False
         self._is_previewed = True
         border = next(iter(borders(body, start, end, _PREVIEW_BYTES)))

@@ -1,4 +1,4 @@
-"""Where runs of unknown fields begin and end in a text, guessed from the words that stand there; `cuts` proves it.
+"""Where runs of unknown fields begin and end in a text, guessed from the words that stand there; `proof` proves it.
 
 Words are found with numpy: several times as fast as `bytes.find`, and without the interpreter's lock.
 """
@@ -41,11 +41,12 @@ class Finder:
 
     def positions(self, text: memoryview, word: bytes) -> NDArray[np.int64]:
         """Return the offsets of a word of four bytes or more."""
-        if word not in self._rare:
+        rare = self._rare.get(word)
+        if rare is None:
             if len(self._rare) >= _MOST_WORDS:
                 self._rare = {}
-            self._rare[word] = _rarest(text, word)
-        return _positions(text, word, self._rare[word])
+            rare = self._rare[word] = _rarest(text, word)
+        return _positions(text, word, rare)
 
     def ends(
         self, items: memoryview, run: Run, starts: NDArray[np.int64], border: bytes, way: int, *, are_many: bool

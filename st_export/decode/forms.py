@@ -8,6 +8,7 @@ what has not been met before.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from st_export.decode.nodes import PLAIN_NAME
@@ -125,21 +126,28 @@ def _told(pattern: str) -> str | None:
     return pattern if len(pattern) <= _LONGEST_PATTERN else None
 
 
-class Forms:
-    """The form of one run for many readers, once some of its texts have been seen: the names in it, and two patterns.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of the texts of a run, all of which begin with its key: the names in them, and two patterns.
 
-    All texts begin with `key`. `pattern` matches what follows it in one of them; `together` matches any number of texts, each with
-    the character before and behind it. There is none where the key can stand elsewhere in a text.
+    `pattern` matches what follows the key in one of them; `together` matches any number of texts, each with the character before and
+    behind it. There is none where the key can stand elsewhere in a text.
     """
+
+    names: frozenset[str] = frozenset()
+    pattern: str | None = None
+    together: str | None = None
+
+
+class Forms:
+    """The form of one run for many readers, once some of its texts have been seen; they read `told`, which is replaced as a whole."""
 
     def __init__(self, key: str) -> None:
         self._key = key
         self._form = Form()
         self._misses = 0
         self._lock = threading.Lock()
-        self.pattern: str | None = None
-        self.together: str | None = None
-        self.names: frozenset[str] = frozenset()
+        self.told = Told()
         self.is_open = True
 
     def learn(self, tried: str | None, objects: Iterable[Json], *, is_worth_it: bool) -> None:
@@ -148,7 +156,7 @@ class Forms:
         Patterns are given up where they match few and do not become better.
         """
         with self._lock:
-            if not self.is_open or tried != self.pattern:
+            if not self.is_open or tried != self.told.pattern:
                 return
             is_new = sum(self._form.meet(value) for value in objects) > 0
             self._misses += not is_new and not is_worth_it
@@ -157,10 +165,10 @@ class Forms:
 
     def _tell(self, objects: list[str]) -> None:
         key = self._key
-        self.names = self._form.names()
         is_first = all(text.startswith(key) for text in objects)
         is_alone = all(text.count(key) == 1 for text in objects)
         pattern = rf"^(?:{'|'.join(text.removeprefix(key) for text in objects)})\z"
-        self.pattern = _told(pattern) if objects and is_first else None
-        self.together = _told(rf"^(?:[,{{](?:{'|'.join(objects)})[,}}])*\z") if self.pattern and is_alone else None
-        self.is_open = self.pattern is not None
+        one = _told(pattern) if objects and is_first else None
+        together = _told(rf"^(?:[,{{](?:{'|'.join(objects)})[,}}])*\z") if one and is_alone else None
+        self.told = Told(self._form.names(), one, together)
+        self.is_open = one is not None

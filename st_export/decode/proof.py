@@ -58,7 +58,7 @@ class Prover:
     def show(self, members: dict[str, Json]) -> None:
         """Learn the form from the members of a run in a record that was read otherwise."""
         if self._forms.is_open:
-            self._forms.learn(self._forms.pattern, [members], is_worth_it=True)
+            self._forms.learn(self._forms.told.pattern, [members], is_worth_it=True)
 
     def prove(self, items: memoryview, starts: NDArray[np.int64], ends: NDArray[np.int64], marker: str) -> Proof | None:
         """Return the proof for the runs between these offsets, None where one of them is not whole members of one object.
@@ -67,7 +67,8 @@ class Prover:
             Unreadable: a long number lies so deep that only the other parser reads it.
 
         """
-        names, pattern, together = self._forms.names, self._forms.pattern, self._forms.together
+        told = self._forms.told
+        names, pattern, together = told.names, told.pattern, told.together
         if pattern is None:
             return self._parsed(items, starts, ends, marker)
         if together is not None and self._may_match():

@@ -11,7 +11,7 @@ UNIT_BYTES = 64 * 1024 * 1024
 """JSON bytes of a unit at most: what a kill can cost one entity, and what its open partitions may hold."""
 
 UNIT_SECONDS = 30.0
-"""Seconds that a unit stays open at most."""
+"""Seconds that a unit stays open at most; what is left to the next one waits so long once more."""
 
 UNIT_ROW_BYTES = 4 << 20
 """Bytes of rows of a unit that leaves no day, or few, to two files: more makes no better files, only takes more memory."""
@@ -23,7 +23,8 @@ WHOLE_DAYS = 12
 """A unit that ends in the middle of a day leaves that day in two files; over so many days that is less than a tenth more."""
 
 DAYS_BEFORE_NEWEST = 6
-"""Days of a unit that leaves the one under way to the next: no day lies in two files, and so many are worth a commit."""
+"""Days of a unit that leaves the one under way to the next: no day lies in two files where rows come in the order of their days, and so
+many are worth a commit."""
 
 SHARE_OF_RUN = 0.05
 """A unit with enough days is committed when it has been open for this share of the run so far: what a kill costs is then a

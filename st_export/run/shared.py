@@ -59,7 +59,7 @@ class Shared:
 
     @contextmanager
     def frees_rows(self) -> Iterator[None]:
-        """Say that a unit is being written, and at its end that its rows are given back."""
+        """Say that a unit is being written which gives its rows back as it is, and at its end that it has."""
         self._writing_units += 1
         try:
             yield

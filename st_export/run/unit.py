@@ -6,7 +6,7 @@ children of some parents) or as a `snapshot` (no key). All of that is blocking w
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -152,7 +152,8 @@ class OpenUnit:
     @property
     def can_leave_newest(self) -> bool:
         """Whether the newest partition may be left to the next unit, so that it does not fall into files of both."""
-        return self._newest_start is not None and self._settled.pages > 0 and not self._rows.has_spilled
+        is_begun = self._newest_start is not None and self._settled.pages > 0  # else the position would not move
+        return is_begun and self.lies_in_days and self.partitions > 1 and not self._rows.has_spilled
 
     async def leave_newest(self, to: OpenUnit) -> Position:
         """Move the rows of the newest partition to the unit that goes on from here; return the position for the commit of this one.
@@ -231,7 +232,8 @@ class OpenUnit:
                     await held.enter_async_context(self._shelf.whole_lock)
                 writer = self._writer()
                 try:
-                    with self._parts.shared.frees_rows():
+                    # A whole reading keeps its rows until it is compared with the lake, which may take long: nobody waits for that.
+                    with self._parts.shared.frees_rows() if questions is not None else nullcontext():
                         files = await self._parts.shared.run_write(self._write, writer, questions)
                     await self._land(files, move, binaries)
                     if questions is not None:

@@ -160,9 +160,10 @@ class UnitRows:
         tail, self._held = self._held[self._newest_from :], self._held[: self._newest_from]
         to._last_exported = max(to._last_exported, self._last_exported)
         for batch in tail:
+            self._forget(batch)
+        for batch in tail:
             is_newest = pc.equal(batch.column(_PARTITION), number)
             moved, kept = batch.filter(is_newest), batch.filter(pc.invert(is_newest))
-            self._forget(batch)
             if kept.num_rows:
                 self._hold(kept)
             if moved.num_rows:

@@ -174,3 +174,10 @@ def test_numbers_as_doubles() -> None:
     assert decoded.batch.column("total").equals(pa.array([0.1, 0.0, 1234567.89, 5.0]))
     exact = one(thing, b'{"total":"123456789.123456789123"}', numbers="double")
     assert exact == {"total": 123456789.12345679, "_rescued": {"total": "123456789.123456789123"}}
+
+
+def test_a_value_that_is_an_object_is_the_value_in_large_answers_too() -> None:
+    sent = [{"a": number, "t": "x" * 100} for number in range(6_000)]
+    found = rows(decode(entity(column("value", "json")), sent))
+    assert [orjson.loads(row["value"]) for row in found] == sent
+    assert not any("_rescued" in row for row in found)

@@ -130,8 +130,8 @@ def test_a_first_name_inside_a_run_is_matched_text_by_text(monkeypatch: pytest.M
     assert not found
     forms = Forms('"x":')
     forms.learn(None, [{"x": [{"x": 1}]}], is_worth_it=True)
-    assert forms.pattern is not None
-    assert forms.together is None
+    assert forms.told.pattern is not None
+    assert forms.told.together is None
 
 
 def test_one_run_cut_in_two_is_no_match() -> None:

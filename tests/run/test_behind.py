@@ -12,6 +12,8 @@ import pytest
 from st_export.commit.protocol import Committer
 from st_export.errors import StoreError
 from st_export.run import pace
+from st_export.run.readers import feed
+from st_export.run.unit import OpenUnit
 from st_export.simulate.options import Fault
 from tests.lookalike import service
 from tests.truth import same
@@ -40,16 +42,16 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_units")
 async def test_units_are_committed_in_the_order_they_were_read_while_pages_come_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages_at_commit: list[int] = []
-    inner = Committer.commit
+    inner = OpenUnit.commit
     async with service(tmp_path, MANY_DAYS) as running:
 
-        async def slow(self: Committer, *args: Any) -> Any:
+        async def slow(self: OpenUnit, *args: Any) -> None:
             before = len(running.look_alike.stats.log)
             await anyio.sleep(0.05)
             pages_at_commit.append(len(running.look_alike.stats.log) - before)
-            return await inner(self, *args)
+            await inner(self, *args)
 
-        monkeypatch.setattr(Committer, "commit", slow)
+        monkeypatch.setattr(OpenUnit, "commit", slow)
         ended = await running.run(JOBS)
         assert ended.exit_code == 0
         found = manifests(tmp_path)
@@ -134,4 +136,25 @@ async def test_rows_left_to_the_next_unit_are_read_again_after_a_kill_and_lie_th
         resumed = await running.run(JOBS)
         assert next(seen.query["from"] for seen in resumed.log if "from" in seen.query) == token
         assert (resumed.exit_code, kept + resumed.rows) == (0, 600)
+        assert same(running.lake, running.look_alike, [JOBS]) == 600
+
+
+async def test_a_stop_while_whole_days_are_committed_commits_the_rest_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "UNIT_ROW_BYTES", 1)
+    whole_days, left = feed._Drain._commit_whole_days, 0
+    async with service(tmp_path, {**MANY_DAYS, "feed_page_rows": 90}) as running:
+
+        async def stops(self: feed._Drain) -> None:
+            nonlocal left
+            await whole_days(self)
+            if not left and self.unit is not None:
+                left = self.unit.row_bytes
+                self.parts.stop.after_elapsed = True  # the time ran out while the commit before was waited for
+
+        monkeypatch.setattr(feed._Drain, "_commit_whole_days", stops)
+        ended = await running.run(JOBS)
+        assert left > 0
+        assert (ended.rows > 0, ended.rows % 90) == (True, 0)  # whole pages: no row that was taken is left out
+        monkeypatch.undo()
+        assert ended.rows + (await running.run(JOBS)).rows == 600
         assert same(running.lake, running.look_alike, [JOBS]) == 600

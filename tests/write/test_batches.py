@@ -171,3 +171,29 @@ def test_rows_of_a_partition_come_in_the_order_of_their_files(tmp_path: Path) ->
     moments = next(itertools.islice(rows.slices(), 1, None)).table["_exported_at"].to_pylist()
     assert moments[1] < moments[2]  # equal keys and times: as they came
     rows.discard()
+
+
+def test_bytes_count_once_where_room_runs_short_in_the_midst_of_a_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = ByteBudget(1 << 30)
+    rows, following = unit(tmp_path, budget), unit(tmp_path, budget)
+    for ids, days in (([1, 2, 3], [0, 0, 1]), ([4, 5, 6], [0, 1, 0]), ([7, 8], [0, 1])):
+        rows.add(page(ids, days), NOW)
+    others = 1 << 20
+    budget.take(others)
+    budget.limit_bytes = others
+    move = rows._move_to_disk
+
+    def given_back() -> None:
+        nonlocal others
+        move()
+        budget.give(others)
+        others = 0
+
+    monkeypatch.setattr(rows, "_move_to_disk", given_back)
+    rows.cut_newest(following)
+    assert rows.has_spilled
+    assert sorted(number for table in rows.tables() for number in table["id"].to_pylist()) == [1, 2, 4, 6, 7]
+    assert sorted(number for table in following.tables() for number in table["id"].to_pylist()) == [3, 5, 8]
+    rows.discard()
+    following.discard()
+    assert budget.used_bytes == 0

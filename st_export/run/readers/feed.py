@@ -1,7 +1,8 @@
 """Reading a feed: from its token, or a date, to its end, committed stretch by stretch.
 
 The token moves with the commit of the pages before it, also when they brought no row. A token that the service no longer takes
-is replaced by a date with an overlap; the repeats are dropped like all others.
+is replaced by a date with an overlap; the repeats are dropped like all others. Where a unit leaves its newest day to the next one, the
+token stays before the first page that has rows of that day.
 """
 
 from __future__ import annotations
@@ -145,10 +146,10 @@ class _Drain:
         token = page.envelope.continue_from or self.position.token
         if page.envelope.has_more:
             self.position = replace(self.position, token=token)
-            if self.parts.stop.requested:
-                await self._commit()
-            elif self.parts.pace.due(self.unit):
+            if not self.parts.stop.requested and self.parts.pace.due(self.unit):
                 await self._commit_whole_days()
+            if self.parts.stop.requested:
+                await self._commit()  # what was left to the next unit too: it gets no page any more
             return not self.parts.stop.requested
         self.position = Position(epoch=self.position.epoch, token=token, watermark=mark_after(self.started), done=self.scope.is_backfill)
         await self._commit()
