@@ -72,11 +72,6 @@ class Form:
         """Return the names of the objects that have been met here."""
         return frozenset(name for names in self._variants for name in names)
 
-    def members(self) -> str | None:
-        """Return a pattern for the whole text inside the braces of the objects here, None where there is none."""
-        objects = self.objects()
-        return _told(rf"^(?:{'|'.join(objects)})\z") if objects else None
-
     def objects(self) -> list[str]:
         """Return patterns for the text inside the braces of the objects here, by their names; empty where there are none."""
         return self._objects() if self.can_be_told() else []
@@ -122,7 +117,8 @@ class Form:
         ]
 
 
-def _told(pattern: str) -> str | None:
+def told(pattern: str) -> str | None:
+    """Return a pattern, None for one that is too long to be worth it."""
     return pattern if len(pattern) <= _LONGEST_PATTERN else None
 
 
@@ -168,7 +164,7 @@ class Forms:
         is_first = all(text.startswith(key) for text in objects)
         is_alone = all(text.count(key) == 1 for text in objects)
         pattern = rf"^(?:{'|'.join(text.removeprefix(key) for text in objects)})\z"
-        one = _told(pattern) if objects and is_first else None
-        together = _told(rf"^(?:[,{{](?:{'|'.join(objects)})[,}}])*\z") if one and is_alone else None
+        one = told(pattern) if objects and is_first else None
+        together = told(rf"^(?:[,{{](?:{'|'.join(objects)})[,}}])*\z") if one and is_alone else None
         self.told = Told(self._form.names(), one, together)
         self.is_open = one is not None

@@ -33,6 +33,20 @@ def manifests(lake: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((lake / "_st_export" / "manifests" / JOBS).rglob("*.json"))]
 
 
+def fail_after(monkeypatch: pytest.MonkeyPatch, *, commits: int) -> None:
+    """Let every commit fail once so many are done."""
+    inner, count = Committer.commit, 0
+
+    async def fails(self: Committer, *args: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > commits:
+            raise StoreError("the disk is gone", hint="mount it")
+        return await inner(self, *args)
+
+    monkeypatch.setattr(Committer, "commit", fails)
+
+
 @pytest.fixture
 def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "UNIT_ROW_BYTES", 1)
@@ -79,17 +93,8 @@ async def test_pages_before_a_refused_one_are_committed_whatever_is_under_way(tm
 async def test_a_commit_that_fails_behind_the_reading_ends_the_tenant_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inner, count = Committer.commit, 0
-
-    async def third_fails(self: Committer, *args: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count == 3:
-            raise StoreError("the disk is gone", hint="mount it")
-        return await inner(self, *args)
-
     async with service(tmp_path, MANY_DAYS) as running:
-        monkeypatch.setattr(Committer, "commit", third_fails)
+        fail_after(monkeypatch, commits=2)
         broken = await running.run(JOBS)
         assert broken.exit_code != 0
         assert len(manifests(tmp_path)) == 2
@@ -117,17 +122,8 @@ async def test_each_day_lies_in_one_file_however_pages_and_units_cut_it(
 async def test_rows_left_to_the_next_unit_are_read_again_after_a_kill_and_lie_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inner, count = Committer.commit, 0
-
-    async def dies(self: Committer, *args: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count > 3:
-            raise StoreError("the disk is gone", hint="mount it")
-        return await inner(self, *args)
-
     async with service(tmp_path, {**MANY_DAYS, "feed_page_rows": 50}) as running:
-        monkeypatch.setattr(Committer, "commit", dies)
+        fail_after(monkeypatch, commits=3)
         assert (await running.run(JOBS)).exit_code != 0
         monkeypatch.undo()
         found = manifests(tmp_path)
