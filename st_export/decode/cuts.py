@@ -2,7 +2,7 @@
 
 Where fields outside the catalog stand side by side in a record (a run), the bytes from the first one's name to what follows the
 last one are already what `_rescued` shall hold. Each run is cut out, a marker field takes its place, and Arrow reads what is left.
-Where runs begin and end is guessed from names (`find`); the proof comes after it, from two readers:
+Where runs begin and end is guessed from names (`find`, `ends`); the proof comes after it, from two readers:
 
 - The markers' names are drawn by chance in this process, so that none stands in the text but those put there. If Arrow finds, at
   the top of distinct records, as many markers as were put in, each of them stands in the place of fields of that record.
@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from st_export.decode.casts import HEAD, TAIL, NotStrict
-from st_export.decode.find import CLOSING, WAYS, Finder
+from st_export.decode.ends import CLOSING, WAYS, Ends
+from st_export.decode.find import Finder
 from st_export.decode.nodes import PLAIN_NAME
 from st_export.decode.proof import Prover, pieces, replaced
 from st_export.decode.text import Unreadable
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
 
 _CHANCE = secrets.token_hex(4)
 _LEAD = re.compile(rb'\s*\{\s*("[^"\\]+"):')
-
-_LARGE_PART = 1 / 16
-"""The part of the text that runs have to be for their borders to be looked for in all of it, not behind each beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +92,15 @@ class Cuts:
 class Cutter:
     """Cuts the runs of one entity; `known` are the names at the top of a record that have a column or that the controls name.
 
-    It remembers how ends were found last time, and what part of the text the runs were.
+    It remembers how ends were found last time.
     """
 
     def __init__(self, known: AbstractSet[str]) -> None:
         self._known = frozenset(known)
         self._finder = Finder()
+        self._ends = Ends(self._finder)
         self._provers: dict[Run, Prover] = {}
         self._ways: dict[Run, int] = {}
-        self._parts: dict[Run, float] = {}
 
     def show(self, run: Run, members: dict[str, Json]) -> None:
         """Learn the form of a run from its members in a record that was read otherwise."""
@@ -133,16 +131,16 @@ class Cutter:
         border = _border(items, run)
         if border is None:
             return None
-        usual, are_many = self._ways.get(run, CLOSING), self._parts.get(run, 0) > _LARGE_PART
+        usual = self._ways.get(run, CLOSING)
         for way in sorted(WAYS, key=lambda way: way != usual):
-            ends = self._finder.ends(items, run, starts, border, way, are_many=are_many)
+            ends = self._ends.guess(items, run, starts, border, way)
             try:
                 proof = None if ends is None else self._prover(run).prove(items, starts, ends, marker)
             except Unreadable:
                 # A long number so deep that only the other parser reads it.
                 return None
             if ends is not None and proof is not None:
-                self._ways[run], self._parts[run] = way, int((ends - starts).sum()) / len(items)
+                self._ways[run] = way
                 is_clear = run.first not in proof.names and not proof.names & self._known
                 return Cut(run, marker, starts, ends, proof.objects, proof.names, proof.is_long) if is_clear else None
         return None
@@ -173,21 +171,21 @@ def _border(items: memoryview, run: Run) -> bytes | None:
 def _rest(items: memoryview, cuts: Sequence[Cut]) -> pa.Buffer | None:
     """Return the document of the items with a marker in the place of each run, None where runs overlap."""
     starts, ends = cuts[0].starts, cuts[0].ends
-    which = np.ones(len(starts), np.int32)
+    which = np.zeros(len(starts), np.int64)
     if len(cuts) > 1:
         starts, ends = np.concatenate([cut.starts for cut in cuts]), np.concatenate([cut.ends for cut in cuts])
         order = np.argsort(starts)
         starts, ends = starts[order], ends[order]
-        which = np.repeat(np.arange(1, len(cuts) + 1, dtype=np.int32), [len(cut.starts) for cut in cuts])[order]
+        which = np.repeat(np.arange(len(cuts)), [len(cut.starts) for cut in cuts])[order]
         if (ends[:-1] > starts[1:]).any():
             return None
-    # An empty piece at both ends gives way to the document's own beginning and end.
-    inserted = pa.array([HEAD, *(f'"{cut.marker}":true'.encode() for cut in cuts), TAIL], pa.binary())
-    places = np.zeros(2 * len(starts) + 3, np.int32)
-    places[2:-1:2], places[-1] = which, len(cuts) + 1
+    # Markers have one length. An empty piece at both ends gives way to the document's own beginning and end.
+    texts = np.array([f'"{cut.marker}":true'.encode() for cut in cuts])[which]
+    ends_of_texts = len(HEAD) + texts.itemsize * np.arange(len(texts) + 1)
+    offsets = np.concatenate(([0], np.repeat(ends_of_texts, 2), ends_of_texts[-1:] + len(TAIL))).astype(np.int32)
     size = np.array([len(items)])
     found = pieces(items, np.concatenate(([0], starts, size)), np.concatenate(([0], ends, size)))
-    return replaced(found.slice(1, len(found) - 2), inserted.take(pa.array(places)))
+    return replaced(found.slice(1, len(found) - 2), offsets, b"".join((HEAD, texts.data, TAIL)))
 
 
 def _by_row(texts: pa.Array, marker: pa.Array) -> pa.Array:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import re2
 
 from st_export.decode.nodes import PLAIN_NAME
 
@@ -18,16 +20,14 @@ if TYPE_CHECKING:
 
     from st_export.flow import Json
 
-_INTEGER = r"(?:0|-?[1-9][0-9]{0,9})"
-_LONG_INTEGER = r"(?:0|-?[1-9][0-9]{0,17})"
-"""Patterns are made ready for each piece anew: what is repeated less often costs less."""
+_INTEGER = r"(?:0|-?[1-9][0-9]{0,17})"
 
 _FRACTION = r"-?(?:[1-9][0-9]{0,8}\.(?:0|[0-9]{0,5}[1-9])|0\.(?:0|0{0,3}[1-9](?:[0-9]{0,8}[1-9])?))"
 """At most 15 digits, no zero at the end, not so small that orjson would print an exponent."""
 
-_STRING = r'"(?:[^"\\\x00-\x1f]|\\["\\nrtbf])*"'
-_SCALARS: Mapping[type, str] = {type(None): "null", bool: "true|false", int: _LONG_INTEGER, float: _FRACTION, str: _STRING}
-_LARGEST = 10**10 - 1
+_STRING = r'"(?:[^"\\\x00-\x1f\x{D800}-\x{DFFF}]|\\["\\nrtbf])*"'
+_NULL = "null"
+_SCALARS: Mapping[type, str] = {type(None): _NULL, bool: "true|false", int: _INTEGER, float: _FRACTION, str: _STRING}
 
 _MOST_VARIANTS = 4
 """Sets of names that the objects at one place may have."""
@@ -55,15 +55,16 @@ class Form:
         """Take a value in; return whether the form has changed. `is_told` falls where no pattern will ever do."""
         if not self.is_told:
             return False
+        is_first = not self._scalars
+        # The service sends nulls everywhere: they are told before one is met.
+        self._scalars.add(_NULL)
         if isinstance(value, list):
-            return self._meet_items(value)
+            return self._meet_items(value) or is_first
         if isinstance(value, dict):
-            return self._meet_object(value)
-        kind = _INTEGER if type(value) is int and abs(value) <= _LARGEST else _SCALARS.get(type(value))
-        if kind in self._scalars or (kind == _INTEGER and _LONG_INTEGER in self._scalars):
-            return False
-        if kind == _LONG_INTEGER:
-            self._scalars.discard(_INTEGER)
+            return self._meet_object(value) or is_first
+        kind = _SCALARS.get(type(value))
+        if kind in self._scalars:
+            return is_first
         self._scalars.add(kind)
         self.is_told = kind is not None
         return True
@@ -122,17 +123,34 @@ def told(pattern: str) -> str | None:
     return pattern if len(pattern) <= _LONGEST_PATTERN else None
 
 
+class Matcher(Protocol):
+    """A pattern that is ready: what it has learnt of a text serves it for the next one."""
+
+    def fullmatch(self, text: object, begin: int, end: int, /) -> object | None:
+        """Return a match where the bytes between two offsets are what the pattern says, else None."""
+
+
+def ready(pattern: str) -> Matcher | None:
+    """Return a pattern made ready, None where it is too long to be worth it."""
+    if len(pattern) > _LONGEST_PATTERN:
+        return None
+    options = re2.Options()
+    options.log_errors = False
+    matcher: Matcher = re2.compile(pattern, options)
+    return matcher
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What is known of the texts of a run, all of which begin with its key: the names in them, and two patterns.
 
     `pattern` matches what follows the key in one of them; `together` matches any number of texts, each with the character before and
-    behind it. There is none where the key can stand elsewhere in a text.
+    behind it, and is kept ready. There is none where the key can stand elsewhere in a text.
     """
 
     names: frozenset[str] = frozenset()
     pattern: str | None = None
-    together: str | None = None
+    together: Matcher | None = None
 
 
 class Forms:
@@ -165,6 +183,6 @@ class Forms:
         is_alone = all(text.count(key) == 1 for text in objects)
         pattern = rf"^(?:{'|'.join(text.removeprefix(key) for text in objects)})\z"
         one = told(pattern) if objects and is_first else None
-        together = told(rf"^(?:[,{{](?:{'|'.join(objects)})[,}}])*\z") if one and is_alone else None
+        together = ready(rf"(?:[,{{](?:{'|'.join(objects)})[,}}])*") if one and is_alone else None
         self.told = Told(self._form.names(), one, together)
         self.is_open = one is not None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from st_export.decode.forms import Matcher
     from st_export.decode.nodes import Run
     from st_export.flow import Json
 
@@ -113,7 +114,7 @@ class Prover:
             return None
         # What follows the first name, which has been found there.
         rest = pieces(items, starts + len(self._run.key), ends)
-        fits = pc.match_substring_regex(rest, pattern).to_numpy(zero_copy_only=False)[1::2]
+        fits = pc.match_substring_regex(rest.view(pa.string()), pattern).to_numpy(zero_copy_only=False)[1::2]
         if fits.all():
             return Proof(_in_braces(texts), names - {self._run.first}, is_long=False)
         others = pa.array(~fits)
@@ -139,14 +140,18 @@ def every_other(found: pa.Array) -> pa.Array:
     return found.take(pa.array(np.arange(1, len(found), 2)))
 
 
-def replaced(found: pa.Array, by: pa.Scalar | pa.Array) -> pa.Buffer:
-    """Return the text of pieces of which every other one is replaced, the first one among them."""
-    text = pc.if_else(pa.array(np.arange(len(found)) & 1 == 0), by, found)
-    _, offsets, data = text.buffers()
-    return data.slice(0, int(np.frombuffer(offsets, np.int32)[len(text)]))
+def replaced(found: pa.Array, offsets: NDArray[np.int32], texts: bytes) -> pa.Buffer:
+    """Return the text of pieces of which every other one is replaced, the first one among them.
+
+    A piece is replaced by what lies between its offset in `texts` and the next one; for those that stay there is nothing.
+    """
+    is_there = np.full(len(found) // 8 + 1, 0b01010101, np.uint8)
+    buffers = [pa.py_buffer(is_there), pa.py_buffer(offsets), pa.py_buffer(texts)]
+    _, ends, data = pc.coalesce(pa.BinaryArray.from_buffers(pa.binary(), len(found), buffers), found).buffers()
+    return data.slice(0, int(np.frombuffer(ends, np.int32)[len(found)]))
 
 
-def _matched(items: memoryview, starts: NDArray[np.int64], ends: NDArray[np.int64], together: str) -> pa.Array | None:
+def _matched(items: memoryview, starts: NDArray[np.int64], ends: NDArray[np.int64], together: Matcher) -> pa.Array | None:
     """Return the objects of runs that match a pattern together, with what stands before and behind each of them.
 
     A run's first name stands nowhere but where runs begin (`Forms.together`), so that each one matches on its own as well.
@@ -156,13 +161,7 @@ def _matched(items: memoryview, starts: NDArray[np.int64], ends: NDArray[np.int6
     found = every_other(pieces(items, starts - 1, ends + 1))
     _, offsets, data = found.buffers()
     places = np.frombuffer(offsets, np.int32)[: len(found) + 1]
-    whole = pa.BinaryArray.from_buffers(pa.binary(), 1, [None, pa.py_buffer(places[[0, -1]]), data])
-    if not pc.match_substring_regex(whole, together)[0].as_py():
-        return None
-    try:
-        # Each of them begins and ends with ASCII, so that it is UTF-8 if all of it is.
-        whole.cast(pa.string())
-    except pa.ArrowInvalid:
+    if together.fullmatch(data, int(places[0]), int(places[-1])) is None:
         return None
     # The letters have just been copied, and nobody else has them.
     letters = np.frombuffer(data, np.uint8)
@@ -189,7 +188,8 @@ def _parsed(sent: pa.Array, run: Run, marker: str) -> tuple[pa.Array, frozenset[
     data = memoryview(sent.buffers()[2])[: int(offsets[-1])]
     # The end of one object and the beginning of the next, with the marker, in the place of each first name.
     found = pieces(data, offsets[:-1], offsets[:-1] + len(run.key))[1:]
-    text = b"".join((memoryview(replaced(found, pa.scalar(border, pa.binary())))[2:], b"}"))
+    borders = (len(border) * ((np.arange(len(found) + 1) + 1) // 2)).astype(np.int32)
+    text = b"".join((memoryview(replaced(found, borders, border * len(sent)))[2:], b"}"))
     begins = (offsets + (len(border) - len(run.key)) * np.arange(len(offsets))).tolist()
     names: set[str] = set()
     printed: list[bytes] = []

@@ -1,8 +1,6 @@
-"""Words in a text and where runs end, against `bytes.find`."""
+"""Words in a text, against `bytes.find`."""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from st_export.decode import find
-from st_export.decode.find import WAYS, Finder
-from st_export.decode.nodes import Run
+from st_export.decode.find import Finder
 
 
 def all_of(text: bytes, word: bytes) -> list[int]:
@@ -41,24 +38,14 @@ def test_names_that_are_data_are_not_all_remembered() -> None:
     assert len(finder._rare) <= 50
 
 
-VALUES = st.sampled_from(["null", "1", "[]", "[1]", '[{"id":1},{"id":2}]', "{}", '{"id":[{"id":3}]}', '"a"', '"]},{\\"id\\":"', '"x"'])
-
-
-@given(st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=80), st.sampled_from([None, "name"]))
-def test_ends_are_found_alike_in_all_of_the_text_and_behind_each_beginning(values: list[tuple[str, bool]], follower: str | None) -> None:
-    last = "" if follower is None else ',"name":"a"'
-    records = [f'{{"id":{at}' + (f',"x":{value}{last}' if is_there else "") + "}" for at, (value, is_there) in enumerate(values)]
-    items = memoryview(",".join(records).encode())
-    run = Run("x", follower)
-    border = b'},{"id":' if follower is None else b',"name":'
-    finder = Finder()
-    starts = finder.positions(items, run.key)
-    if not len(starts):
-        return
-    for way in WAYS:
-        few = finder.ends(items, run, starts, border, way, are_many=False)
-        many = finder.ends(items, run, starts, border, way, are_many=True)
-        assert (few is None) == (many is None)
-        if few is not None and many is not None:
-            assert np.array_equal(few, many)
-            assert all(start < end <= following for (start, following), end in zip(pairwise([*starts, len(items)]), few, strict=True))
+@given(st.lists(st.integers(0, 40), max_size=30), st.integers(1, 5).map(lambda octets: 8 * octets))
+def test_words_near_some_places_are_those_behind_each_and_before_the_next(gaps: list[int], width: int) -> None:
+    text = b"".join(b"<" + (b'."name":' * 6)[:gap] for gap in gaps)
+    starts = all_of(text, b"<")
+    found = Finder().near(memoryview(text), np.array(starts, np.int64), b'"name":', width).tolist()
+    behind = [(start, at) for at in all_of(text, b'"name":') for start in [text.rfind(b"<", 0, at)]]
+    whole = [(start, at) for start, at in behind if start + width <= len(text)]
+    assert set(found) <= {at for _, at in whole}
+    # What begins within the width may end behind it: then it may be found or not.
+    assert {at for start, at in whole if at + 7 <= start + width} <= set(found)
+    assert found == sorted(set(found))

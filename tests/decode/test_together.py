@@ -103,6 +103,15 @@ def test_texts_match_together_from_the_first_piece_on(monkeypatch: pytest.Monkey
     assert_same(quick, careful(items))
 
 
+def test_a_null_matches_before_one_was_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = matches(monkeypatch)
+    learner = taught('{"id":1,"x":[{"id":1,"t":"a"}],"y":2}')
+    items = '{"id":1,"x":null,"y":null},{"id":2,"x":[null,{"id":null,"t":"b"}],"y":3},{"id":3,"x":[{"id":1,"t":null}],"y":3}'
+    quick, _ = quick_columns(ROW, items.encode(), Controls(), learner)
+    assert found == [True]
+    assert_same(quick, careful(items))
+
+
 @pytest.mark.parametrize("odd", ['"x":1.50', '"x":"\\/"', '"x":[1,]', '"x": 1', '"x":1,"x":2', '"x":1,"id":2', '"x":{"a":1}', '"x":"\t"'])
 def test_one_that_does_not_match_is_seen_among_those_that_do(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = matches(monkeypatch)
