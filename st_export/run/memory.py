@@ -1,10 +1,15 @@
-"""How this process takes memory from the system: one plain allocator, two arenas, no huge pages, and back to the system when it is much.
+"""How this process takes memory from the system: one plain allocator, no huge pages, large blocks mapped, what is free given back.
 
-Measured on five feeds (1.07 GB of JSON, 2 cores), peak memory and wall seconds. Giving back what is free after every unit: 256 MB and
-12.3 s; never: 295 MB and 11.6 s; never, but with the rows that wait in one block a batch (`write.batches`): 288 MB and 11.5 s; so with
-two arenas in place of four: 265 MB and 11.5 s (three: 282 MB); so, and giving back above 240 MB: 248 MB and 11.6 s; above 225 MB:
-260 MB and 12.8 s, as what is in use comes near it. On another machine before: with huge pages, which NumPy asks for, 379 MB in place of
-305; with jemalloc 100 MB more.
+Of 105 MB of heap half was free, but not given back, while 656 MB of JSON were read: a page of half a megabyte leaves a gap between
+small blocks that live longer. Measured on five feeds with 66 and 656 MB of JSON, 2 cores: peak memory and CPU seconds of the larger one.
+
+- blocks from 2 MB on mapped, gaps given back after each unit while the process holds more than 230 MB: 193 and 231 MB, 13.9 s
+- given back after each 24 MB of rows, 12 MB, above 190 MB: 200 and 222 MB, 13.9 s; 197 and 219 MB, 14.6 s
+- so, and blocks from 1 MB on mapped, from 512 KB: 188 and 208 MB, 14.4 s; 187 and 203 MB, 14.7 s; from 256 KB: 197 MB and 8 % more
+  CPU (with 24 MB)
+
+Between runs of one kind are up to 5 % of time. On other machines before: huge pages, which NumPy asks for, 379 MB in place of 305;
+jemalloc 100 MB more.
 """
 
 from __future__ import annotations
@@ -21,10 +26,13 @@ ARENAS = 2
 TRIM_BYTES = 32 << 20
 """Free memory at the top of the heap above this goes back to the system."""
 
-ENOUGH_BYTES = 230 << 20
-"""What the process may hold before a unit that was written gives back what is free: what is given back has to be taken anew."""
+ENOUGH_BYTES = 190 << 20
+"""What the process may hold before what is free is given back."""
 
-MMAP_BYTES = 2 << 20
+FREED_BYTES = 12 << 20
+"""Bytes of rows of units that were written until it is given back once more: it has to be taken anew, which costs page faults."""
+
+MMAP_BYTES = 512 << 10
 """Blocks from this size on, pages of the API among them, are mapped one by one, and go back when they are freed."""
 
 GC_THRESHOLDS = (50_000, 20, 50)
@@ -49,10 +57,18 @@ def settle_allocators() -> None:
             mallopt(option, value)
 
 
-def give_back_memory() -> None:
-    """Give freed memory in the midst of the heap back to the system: the writing of a unit frees much at once."""
-    if resident_bytes() > ENOUGH_BYTES:
-        pa.default_memory_pool().release_unused()
+class FreedMemory:
+    """Gives freed memory in the midst of the heap back to the system, where units that were written have freed much."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, size: int) -> None:
+        """Say that a unit of so many bytes of rows has freed its memory."""
+        self._bytes += size
+        if self._bytes >= FREED_BYTES and resident_bytes() > ENOUGH_BYTES:
+            self._bytes = 0
+            pa.default_memory_pool().release_unused()
 
 
 def resident_bytes() -> int:

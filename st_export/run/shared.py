@@ -12,6 +12,7 @@ import anyio.to_thread
 from st_export.commit.store import NO_SPACE
 from st_export.errors import StoreError
 from st_export.fetch.budget import PageBudget
+from st_export.run.memory import FreedMemory
 from st_export.write.budget import ByteBudget
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Shared:
     def __init__(self, decode_threads: int | None = None) -> None:
         self.page_budget = PageBudget(PAGE_BYTES)
         self.rows_budget = ByteBudget(ROWS_BYTES)
+        self.freed_memory = FreedMemory()
         self._writing_units = 0
         self._freed = anyio.Event()
         self._decoding = anyio.CapacityLimiter(decode_threads or DECODE_THREADS)

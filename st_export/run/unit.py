@@ -21,7 +21,6 @@ from st_export.errors import PageUnreadable, StExportError
 from st_export.events import PageDecoded
 from st_export.flow import Unit
 from st_export.plan.watermark import with_newest
-from st_export.run.memory import give_back_memory
 from st_export.write.batches import UnitRows
 from st_export.write.parquet import ParquetFiles, Place
 from st_export.write.partition import nested
@@ -43,9 +42,6 @@ Reading = Literal["versions", "whole", "snapshot"]
 
 DECODE_TRIES = 3
 """How often a page whose records cannot be decoded is asked again."""
-
-LARGE_BYTES = 1 << 20
-"""A unit of so many bytes of rows leaves memory behind that is worth the milliseconds of giving it back."""
 
 MOST_REJECT_BYTES = 16 << 20
 """Rejected records of a unit that are kept; a unit with more is a page problem, and fails."""
@@ -289,8 +285,7 @@ class OpenUnit:
         try:
             return self._write_all(writer, questions)
         finally:
-            if self._rows.bytes >= LARGE_BYTES:
-                give_back_memory()
+            self._parts.shared.freed_memory.add(self._rows.bytes)
 
     def _write_all(self, writer: ParquetFiles, questions: UnitVersions | None) -> tuple[DataFile, ...]:
         if questions is not None:
