@@ -159,7 +159,7 @@ async def export(config: Config, request: ExportRequest, events: Events | None =
             for tenant in tenants:
                 group.start_soon(run_one, parts, tenant)
 
-    async with Session(connections=connections, timeout_seconds=config.limits.timeout) as session:
+    async with Session(connections=connections, timeout_seconds=config.limits.timeout, is_encrypted=config.is_encrypted) as session:
         shared = Shared(config.decode_workers)
         parts = RunParts(config, catalog, run, session, shared, store, events, clock, stop, Pace(clock))
         await _under_watch(stop, request.stop_after_seconds, lambda: run_all(parts))

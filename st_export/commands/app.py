@@ -110,9 +110,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _settle_interpreter() -> None:
-    """Spare a short process what costs it more than it gains: a collection every 700 objects, idle threads of the linear algebra."""
+    """Spare a short process what costs it more than it gains.
+
+    A collection every 700 objects, idle threads of the linear algebra, a search of all installed packages for plugins of pydantic.
+    """
     gc.set_threshold(50_000, 20, 50)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -96,10 +96,9 @@ def watched(settings: Globals, *, with_progress: bool = True, with_lines: bool =
     stamina.instrumentation.set_on_retry_hooks(())
     progress = Progress()
     events = Events(progress)
-    console = stderr_console()
     is_plain = settings.log_format == "json" or settings.quiet or not settings.progress or bool(settings.verbosity)
     with ExitStack() as stack:
-        if with_progress and not is_plain and console.is_terminal:
+        if with_progress and not is_plain and (console := stderr_console()).is_terminal:
             from st_export.observe.live import LiveView
 
             events.listen(stack.enter_context(LiveView(progress, console, secrets=settings.secrets)))

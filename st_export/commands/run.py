@@ -28,13 +28,15 @@ def export_and_tell(
     import anyio
 
     from st_export.commands.call import watched
-    from st_export.commands.console import print_json, stderr_console
+    from st_export.commands.console import print_json
     from st_export.exporter import export
-    from st_export.observe.table import print_final
 
     with watched(settings, with_lines=most_shown is None) as (events, progress):
         summary: dict[str, Any] = anyio.run(partial(export, config, request, events))
-    if settings.log_format != "json":
+    if settings.log_format != "json" and (not settings.quiet or any(one.status == "failed" for one in progress.finished_entities())):
+        from st_export.commands.console import stderr_console
+        from st_export.observe.table import print_final
+
         print_final(stderr_console(), progress, quiet=settings.quiet, most=most_shown)
     if as_json:
         print_json(summary)

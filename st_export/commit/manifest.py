@@ -17,7 +17,7 @@ from st_export.errors import CheckpointUnreadable
 from st_export.flow import DataFile, Json, Position, Window, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from datetime import datetime
 
     from st_export.commit.store import Store
@@ -83,14 +83,16 @@ class Manifests:
         found: dict[str, dict[str, str]] = {}
         last: dict[str, int] = {}
 
-        async def names(entity: str) -> None:
-            async for entry in self._store.list(paths.manifests(entity, self._tenant)):
+        async def names(entities: Sequence[str]) -> None:
+            async for entry in self._store.list(*[paths.manifests(entity, self._tenant) for entity in entities]):
+                entity = entry.path.removeprefix(f"{paths.MANIFESTS}/").partition("/")[0]
                 parts = paths.manifest_parts(entry.path.rpartition("/")[2])
                 if parts is not None:
                     found.setdefault(entity, {})[parts[1]] = entry.path
                     last[entity] = max(last.get(entity, 0), parts[0])
 
-        await each(await self._store.folders(paths.MANIFESTS), names, at_once=READS_AT_ONCE)
+        entities = await self._store.folders(paths.MANIFESTS)
+        await each([entities[at::READS_AT_ONCE] for at in range(READS_AT_ONCE)], names, at_once=READS_AT_ONCE)
         self._paths, self._last = found, last
 
     def entities(self) -> tuple[str, ...]:

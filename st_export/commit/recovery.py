@@ -16,6 +16,8 @@ from st_export.commit.intent import intent_from
 from st_export.events import Events, Noted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from st_export.clock import Clock
     from st_export.commit.checkpoint import Checkpoints
     from st_export.commit.manifest import Manifests
@@ -106,14 +108,15 @@ async def _sweep(store: Store, tenant: int, manifests: Manifests) -> list[str]:
     """Remove every file in the tenant's folders whose name belongs to no committed unit."""
     removed: list[str] = []
 
-    async def sweep(entity: str) -> None:
+    async def sweep(entities: Sequence[str]) -> None:
+        folders = [paths.data_folder(entity, tenant) for entity in entities]
         orphans = [
-            entry.path async for entry in store.list(paths.data_folder(entity, tenant)) if not manifests.is_committed(entity, entry.path)
+            entry.path async for entry in store.list(*folders) if not manifests.is_committed(entry.path.partition("/")[0], entry.path)
         ]
         for path in orphans:
             await store.delete(path)
             removed.append(path)
 
-    folders = [name for name in await store.folders("") if name not in (paths.STATE, paths.CURRENT) and paths.is_name(name)]
-    await each(folders, sweep, at_once=CALLS_AT_ONCE)
+    entities = [name for name in await store.folders("") if name not in (paths.STATE, paths.CURRENT) and paths.is_name(name)]
+    await each([entities[at::CALLS_AT_ONCE] for at in range(CALLS_AT_ONCE)], sweep, at_once=CALLS_AT_ONCE)
     return removed

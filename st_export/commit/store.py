@@ -102,8 +102,8 @@ class Store(Protocol):
     async def delete(self, path: str) -> None:
         """Remove the file; no error where there is none."""
 
-    def list(self, prefix: str) -> AsyncIterator[Entry]:
-        """Yield every file below the folder `prefix` (`""`: all), at any depth, in no order, temporary files left out."""
+    def list(self, *folders: str) -> AsyncIterator[Entry]:
+        """Yield every file below some folders (`""`: all), at any depth, in no order, temporary files left out."""
 
     async def folders(self, prefix: str) -> tuple[str, ...]:
         """Return the names of the folders directly below the folder `prefix`, sorted."""

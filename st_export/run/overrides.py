@@ -73,6 +73,8 @@ def _unknown_columns(config: Config, entity: Entity) -> list[str]:
 
 def _check_columns(config: Config, entity: Entity) -> None:
     options = config.options_for(entity.name)
+    if not (options.drop_columns or options.hash_columns or options.partition_by):
+        return
     schema = entity_schema(entity, config.output.numbers, options.drop_columns, options.hash_columns)
     if options.partition_by is None:
         return

@@ -168,13 +168,14 @@ class CloudStore:
             except Missing:
                 return
 
-    async def list(self, prefix: str) -> AsyncIterator[Entry]:
-        """Yield every object below the folder `prefix`."""
-        with border(self._place(prefix)):
-            async for chunk in self._patient.list(checked_path(prefix) if prefix else None, chunk_size=LIST_CHUNK):
-                for item in chunk:
-                    if not item["path"].endswith("/"):
-                        yield Entry(item["path"], item["size"])
+    async def list(self, *folders: str) -> AsyncIterator[Entry]:
+        """Yield every object below the folders, one folder after the other."""
+        for folder in folders:
+            with border(self._place(folder)):
+                async for chunk in self._patient.list(checked_path(folder) if folder else None, chunk_size=LIST_CHUNK):
+                    for item in chunk:
+                        if not item["path"].endswith("/"):
+                            yield Entry(item["path"], item["size"])
 
     async def folders(self, prefix: str) -> tuple[str, ...]:
         """Return the names of the common prefixes directly below the folder `prefix`, sorted."""

@@ -145,13 +145,13 @@ class LocalStore:
         """Remove the file if it is there."""
         await self._run(path, lambda at: at.unlink(missing_ok=True))
 
-    async def list(self, prefix: str) -> AsyncIterator[Entry]:
-        """Yield every file below the folder `prefix`; hidden ones and temporary ones are left out."""
-        waiting = [checked_path(prefix) if prefix else ""]
+    async def list(self, *folders: str) -> AsyncIterator[Entry]:
+        """Yield every file below the folders; hidden ones and temporary ones are left out."""
+        waiting = [checked_path(folder) if folder else "" for folder in folders]
         while waiting:
             batch, waiting = waiting[-FOLDERS_A_SCAN:], waiting[:-FOLDERS_A_SCAN]
-            entries, folders = await self._run("", partial(_scanned, folders=batch))
-            waiting += folders
+            entries, found = await self._run("", partial(_scanned, folders=batch))
+            waiting += found
             for entry in entries:
                 yield entry
 

@@ -43,7 +43,7 @@ QUESTIONS = RunId("inquiry")
 async def inquiring(config: Config, catalog: Catalog, store: Store, events: Events, clock: Clock) -> AsyncIterator[RunParts]:
     """Hand out what asking needs; nothing of it writes to the store."""
     connections = config.limits.max_in_flight * max(len(config.tenants), 1) + 4
-    async with Session(connections=connections, timeout_seconds=config.limits.timeout) as session:
+    async with Session(connections=connections, timeout_seconds=config.limits.timeout, is_encrypted=config.is_encrypted) as session:
         yield RunParts(config, catalog, QUESTIONS, session, Shared(config.decode_workers), store, events, clock, Stop(), Pace(clock))
 
 
