@@ -114,7 +114,7 @@ def _settle_interpreter() -> None:
 
     A collection every 700 objects, idle threads of the linear algebra, a search of all installed packages for plugins of pydantic.
     """
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(200_000, 20, 50)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,7 @@ def export_and_tell(
     from st_export.commands.console import print_json
     from st_export.exporter import export
 
+    gc.freeze()  # what has been imported stays: collections need not look through it
     with watched(settings, with_lines=most_shown is None) as (events, progress):
         summary: dict[str, Any] = anyio.run(partial(export, config, request, events))
     if settings.log_format != "json" and (not settings.quiet or any(one.status == "failed" for one in progress.finished_entities())):

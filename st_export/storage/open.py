@@ -3,6 +3,8 @@
 Nothing is written before the answer is yes: a folder with Parquet of somebody else is refused. This module leaves out the stores.
 """
 
+# ruff: noqa: PLC0415 - a lake in a folder need not load the clients of object stores
+
 from __future__ import annotations
 
 import os
@@ -14,13 +16,10 @@ from urllib.parse import unquote, urlsplit
 
 import anyio
 import orjson
-from obstore.store import MemoryStore
 
 from st_export.commit import paths
 from st_export.commit.store import AlreadyExists, Missing
 from st_export.errors import CheckpointUnreadable, ConfigError
-from st_export.storage.cloud import CloudStore
-from st_export.storage.cloud_options import RETRIES, cloud_options, connect
 from st_export.storage.local import LocalStore
 from st_export.storage.spool import Spool
 
@@ -50,13 +49,22 @@ def open_store(url: str, options: Mapping[str, object], base: Path) -> Store:
         if options:
             raise ConfigError("output.options are for object stores, and output.url is a folder", hint="remove output.options")
         return LocalStore(_folder(url, base))
-    if name == "memory":
+    if name not in (*_CLOUDS, "memory"):
+        raise ConfigError(f"output.url: {name}:// is no place for a lake", hint="use a folder, s3://, gs://, az:// or abfss://")
+    if name != "memory" and not urlsplit(url).netloc:
+        raise ConfigError(f"output.url: {url} names no bucket", hint=f"write {name}://bucket/folder")
+    return _cloud_store(url, options, base)
+
+
+def _cloud_store(url: str, options: Mapping[str, object], base: Path) -> Store:
+    from obstore.store import MemoryStore
+
+    from st_export.storage.cloud import CloudStore
+    from st_export.storage.cloud_options import RETRIES, cloud_options, connect
+
+    if url.lower().startswith("memory:"):
         memory = MemoryStore()
         return CloudStore("memory://", memory, memory, _machine_spool())
-    if name not in _CLOUDS:
-        raise ConfigError(f"output.url: {name}:// is no place for a lake", hint="use a folder, s3://, gs://, az:// or abfss://")
-    if not urlsplit(url).netloc:
-        raise ConfigError(f"output.url: {url} names no bucket", hint=f"write {name}://bucket/folder")
     chosen = cloud_options(url, options, base)
     return CloudStore(url, connect(url, chosen, retries=RETRIES), connect(url, chosen, retries=0), _machine_spool())
 
