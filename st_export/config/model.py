@@ -253,7 +253,7 @@ class Config(Section):
     @property
     def is_encrypted(self) -> bool:
         """Whether the service is asked over https; plain http is for a look-alike on this machine."""
-        return any(url.startswith("https:") for url in (self.api_url, self.auth_url))
+        return any(url.lower().startswith("https:") for url in (self.api_url, self.auth_url))
 
     def options_for(self, entity: str) -> EntityOptions:
         """Return the options of an entity, key by key: from its full name, else from the longest glob that matches and sets the key.

@@ -72,15 +72,14 @@ class Cuts:
         `markers` are the columns that Arrow read for the markers.
 
         Raises:
-            NotStrict: a cut was no cut through fields of a record, or a name stands in two runs of one record.
+            NotStrict: a cut was no cut through fields of a record, a name stands in two runs of one record, or runs in another order.
 
         """
         for cut, marker in zip(self.cuts, markers, strict=True):
             if len(marker) - marker.null_count != len(cut.objects):
                 raise NotStrict("a cut that is not at the top of a record")
         for (one, first), (two, second) in combinations(zip(self.cuts, markers, strict=True), 2):
-            if one.names & two.names and pc.any(pc.and_(first.is_valid(), second.is_valid())).as_py():
-                raise NotStrict("a name in two places of a record")
+            _check_pair(one, _rows_with(first), two, _rows_with(second))
         return [_by_row(cut.objects, marker) for cut, marker in zip(self.cuts, markers, strict=True)]
 
     def entries(self, markers: Sequence[pa.Array]) -> list[tuple[pa.Array, Place]]:
@@ -186,6 +185,20 @@ def _rest(items: memoryview, cuts: Sequence[Cut]) -> pa.Buffer | None:
     size = np.array([len(items)])
     found = pieces(items, np.concatenate(([0], starts, size)), np.concatenate(([0], ends, size)))
     return replaced(found.slice(1, len(found) - 2), offsets, b"".join((HEAD, texts.data, TAIL)))
+
+
+def _rows_with(marker: pa.Array) -> NDArray[np.int64]:
+    rows: NDArray[np.int64] = marker.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
+    return rows
+
+
+def _check_pair(one: Cut, one_rows: NDArray[np.int64], two: Cut, two_rows: NDArray[np.int64]) -> None:
+    """Make sure that no record has a name in both runs, and that the first run stands before the second wherever both are."""
+    _, ones, twos = np.intersect1d(one_rows, two_rows, assume_unique=True, return_indices=True)
+    if len(ones) and (one.names | {one.run.first}) & (two.names | {two.run.first}):
+        raise NotStrict("a name in two places of a record")
+    if (one.starts[ones] > two.starts[twos]).any():
+        raise NotStrict("runs in another order")
 
 
 def _by_row(texts: pa.Array, marker: pa.Array) -> pa.Array:

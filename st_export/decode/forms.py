@@ -137,6 +137,7 @@ def ready(pattern: str) -> Matcher | None:
     options = re2.Options()
     options.log_errors = False
     matcher: Matcher = re2.compile(pattern, options)
+    re2.purge()  # its cache would keep each pattern, and what it has learnt, until the end of the process
     return matcher
 
 

@@ -54,7 +54,8 @@ Entries = tuple[pa.Array, Place]
 
 _SAFE_DIGITS = 15
 _TOKEN = re.compile(rb"\s*([^\s,}\]]*)")
-_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
+_ESCAPED_LETTER = re.compile(rb"\\u00[3-7]")
+_SPACED_COLON = re.compile(rb'"\s+:')
 _NEEDS_ESCAPE = '["\\\\\\x00-\\x1f\\x7f]'
 
 
@@ -261,7 +262,7 @@ def _field_entries(parent: pa.Array, array: pa.Array, name: str, prefix: str | p
     parents, there = len(parent) - parent.null_count, len(array) - array.null_count
     # Without nulls nothing is in doubt, and the text need not be searched.
     sent = parents if parents == there else text.count(b'"' + name.encode() + b'":')
-    if sent not in (parents, there) or (parents != there and _ESCAPED_LETTER.search(text)):
+    if sent not in (parents, there) or (parents != there and (_ESCAPED_LETTER.search(text) or _SPACED_COLON.search(text))):
         raise NotStrict(f"{name} is null or absent")
     printed = _numbers(array, parent, name, text, sent) if pa.types.is_floating(array.type) else _printed(array)
     if sent == parents:

@@ -90,7 +90,8 @@ class Session:
     Args:
         connections: the most connections at once, over all tenants; at least the sum of what the limiters let into flight.
         timeout_seconds: what a connection may take to come up, at most 30 seconds of it.
-        is_encrypted: whether the service speaks https; without it the authorities of SSL_CERT_FILE are not read, which takes 35 ms.
+        is_encrypted: whether the service speaks https; without it the authorities of SSL_CERT_FILE are not read once more, which takes
+            35 ms: aiohttp trusted them when it was imported, which serves a redirect to https.
 
     """
 

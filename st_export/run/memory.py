@@ -1,17 +1,15 @@
 """How this process takes memory from the system: one plain allocator, no huge pages, large blocks mapped, what is free given back.
 
-Of 105 MB of heap half was free, but not given back, while 656 MB of JSON were read: a page of half a megabyte leaves a gap between
-small blocks that live longer. Measured on five feeds with 66 and 656 MB of JSON, 2 cores: peak memory and CPU seconds of the larger one.
+Of 105 MB of heap half was free, but not given back, while 656 MB of JSON were read. Measured on five feeds with 66 and 656 MB of JSON,
+2 cores: peak memory of both.
 
-- blocks from 2 MB on mapped, gaps given back after each unit while the process holds more than 230 MB: 193 and 231 MB, 13.9 s
-- given back above 190 MB after each 24 MB of rows, 12 MB: 200 and 222 MB, 13.9 s; 197 and 219 MB, 14.6 s
-- so (12 MB), and blocks from 1 MB on mapped, from 512 KB: 188 and 208 MB, 14.4 s; 187 and 203 MB, 14.7 s; from 256 KB: 197 MB, 8 %
-  more CPU
-- another time, from 384 KB, above 180 MB, after each 8 MB: 194 MB in place of 200, 14.5 s in place of 14.0; `shared` holds 12 MB of
-  pages in place of 16, which is 7 MB less
+- what is free given back after each unit while the process holds more than 230 MB: 193 and 231 MB
+- above 190 MB after each 24 MB of rows, 12 MB: 200 and 222 MB; 197 and 219 MB
+- above 176 MB after each 8 MB, and 12 MB of pages (`shared`) in place of 16: 181 and 204 MB
+- so, and blocks from 512 KB on mapped: 175 and 190 MB, but 2 % slower, and cutting unknown fields out of pages of a megabyte cost
+  20 % in place of 9: each copy of a page is then paid in page faults
 
-Between runs of one kind are up to 5 % of time. On other machines before: huge pages, which NumPy asks for, 379 MB in place of 305;
-jemalloc 100 MB more.
+On other machines before: huge pages, which NumPy asks for, 379 MB in place of 305; jemalloc 100 MB more.
 """
 
 from __future__ import annotations
@@ -28,13 +26,13 @@ ARENAS = 2
 TRIM_BYTES = 32 << 20
 """Free memory at the top of the heap above this goes back to the system."""
 
-ENOUGH_BYTES = 190 << 20
+ENOUGH_BYTES = 176 << 20
 """What the process may hold before what is free is given back."""
 
-FREED_BYTES = 12 << 20
+FREED_BYTES = 8 << 20
 """Bytes of rows of units that were written until it is given back once more: it has to be taken anew, which costs page faults."""
 
-MMAP_BYTES = 512 << 10
+MMAP_BYTES = 2 << 20
 """Blocks from this size on, pages of the API among them, are mapped one by one, and go back when they are freed."""
 
 GC_THRESHOLDS = (50_000, 20, 50)
@@ -66,7 +64,7 @@ class FreedMemory:
         self._bytes = 0
 
     def add(self, size: int) -> None:
-        """Say that a unit of so many bytes of rows has freed its memory."""
+        """Say that a unit of so many bytes of rows has been written. Threads may call it side by side: a lost sum only comes later."""
         self._bytes += size
         if self._bytes >= FREED_BYTES and resident_bytes() > ENOUGH_BYTES:
             self._bytes = 0

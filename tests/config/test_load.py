@@ -347,3 +347,8 @@ def test_a_configuration_that_is_not_there_is_told(folder: Path, monkeypatch: py
     monkeypatch.setenv("ST_EXPORT_CONFIG", "gone.yaml")
     with pytest.raises(ConfigError, match=r"^the configuration gone\.yaml \(from \$ST_EXPORT_CONFIG\) does not exist$"):
         find_config()
+
+
+@pytest.mark.parametrize(("api_url", "expected"), [("HTTPS://a.example", True), ("https://a.example", True), ("http://127.0.0.1:1", False)])
+def test_a_service_is_encrypted_however_its_scheme_is_spelt(api_url: str, expected: bool) -> None:
+    assert Config.model_construct(api_url=api_url, auth_url="http://127.0.0.1:1").is_encrypted is expected

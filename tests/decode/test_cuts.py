@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import orjson
 import pyarrow as pa
@@ -293,3 +294,27 @@ def test_what_was_learnt_reads_what_follows_as_the_careful_way_does(texts: tuple
             continue
         if piece == items:
             assert_same(quick, expected)
+
+
+@pytest.mark.parametrize(
+    ("taught_by", "items"),
+    [
+        # a name that is the first of a later run stands in an earlier one as well
+        ('{"id":1,"x":1,"name":"n","y":3}', '{"id":1,"x":1,"y":2,"name":"n","y":3}'),
+        # one record, and one in the middle, sends its runs the other way round
+        ('{"id":1,"x":1,"name":"n","y":2,"lines":[]}', '{"id":1},{"id":2,"y":3,"lines":[],"x":4,"name":"n"}'),
+        (
+            '{"id":1,"x":1,"name":"n","y":2,"lines":[]}',
+            '{"id":1,"x":1,"name":"n","y":2,"lines":[]},{"id":2,"y":3,"lines":[],"x":4,"name":"n"},{"id":3,"x":1,"name":"n","y":2,"lines":[]}',
+        ),
+        # a null whose colon stands apart, and one whose name is escaped
+        ('{"id":1,"y1":2.5,"name":"n"}', '{"id":1,"y1":2.5,"name":"n"},{"id":3,"y1" :null,"name":"n"}'),
+        ('{"id":1,"y1":2.5,"name":"n"}', '{"id":1,"y1":2.5,"name":"n"},{"id":3,"y\\u0031":null,"name":"n"}'),
+        ('{"id":1,"y1":2.5,"name":"n"}', '{"id":3,"y1" :null,"name":"n"}'),
+        ('{"id":1,"y1":2.5,"name":"n"}', '{"id":3,"y\\u0031":null,"name":"n"}'),
+    ],
+)
+def test_what_is_sent_otherwise_than_learnt_is_refused_or_right(taught_by: str, items: str) -> None:
+    learner = taught(taught_by)
+    with suppress(NotStrict):
+        assert_same(quick_columns(ROW, items.encode(), Controls(), learner)[0], careful(items))
