@@ -16,6 +16,7 @@ import threading
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +29,8 @@ from st_export.decode.rescue import steps
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from collections.abc import Set as AbstractSet
+
+    from numpy.typing import NDArray
 
     from st_export.decode.controls import Tree
     from st_export.decode.cuts import Cuts
@@ -196,7 +199,7 @@ def rescued(row: Node, rows: pa.StructArray, document: bytes | pa.Buffer, unknow
         keys = {(cut.run.first,): cut.marker for cut in cuts.cuts}
     joined, _ = _joined(entries, unknowns)
     if len(entries) > 1:
-        _check_order([place for texts, place in entries if texts.null_count == 0 and ITEMS not in place], text, unknowns, keys)
+        _check_order([entry for entry in entries if ITEMS not in entry[1]], text, unknowns, keys)
     if joined is None or joined.null_count == len(joined):
         return None
     return pc.binary_join_element_wise("{", joined, "}", "")
@@ -213,13 +216,23 @@ def _runs(record: dict[str, Json], known: AbstractSet[str]) -> Iterator[tuple[Ru
             members = {}
 
 
-def _check_order(places: list[Place], text: bytes, unknowns: Unknowns, markers: Mapping[Place, str]) -> None:
-    """Make sure that the first and the last record still send in the learnt order what every record has."""
-    keys = {place: b'"' + markers.get(place, place[-1]).encode() + b'":' for place in places}
-    for one, two in combinations(places, 2):
+def _check_order(entries: list[Entries], text: bytes, unknowns: Unknowns, markers: Mapping[Place, str]) -> None:
+    """Make sure that each record sends in the learnt order what it has."""
+    found = {place: _rows_and_offsets(texts, text, markers.get(place, place[-1])) for texts, place in entries}
+    for one, two in combinations(found, 2):
         first, second = (one, two) if (one, two) in unknowns.before else (two, one)
-        if text.find(keys[first]) > text.find(keys[second]) or text.rfind(keys[first]) > text.rfind(keys[second]):
+        _, ones, twos = np.intersect1d(found[first][0], found[second][0], assume_unique=True, return_indices=True)
+        if (found[first][1][ones] > found[second][1][twos]).any():
             raise NotStrict("fields in another order")
+
+
+def _rows_and_offsets(texts: pa.Array, text: bytes, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows that have a field, and where its name stands in the text for each of them."""
+    rows = texts.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
+    lengths = np.fromiter(map(len, text.split(b'"' + name.encode() + b'":')), np.int64)
+    if len(lengths) != len(rows) + 1:
+        raise NotStrict(f"{name} is spelt in several ways")
+    return rows, np.cumsum(lengths[:-1]) + np.arange(len(rows)) * (len(name) + 3)
 
 
 def _entries(node: Node, array: pa.Array, prefix: str | pa.Array, text: bytes, unknowns: Unknowns) -> list[Entries]:
