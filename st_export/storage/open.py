@@ -53,16 +53,16 @@ def open_store(url: str, options: Mapping[str, object], base: Path) -> Store:
         raise ConfigError(f"output.url: {name}:// is no place for a lake", hint="use a folder, s3://, gs://, az:// or abfss://")
     if name != "memory" and not urlsplit(url).netloc:
         raise ConfigError(f"output.url: {url} names no bucket", hint=f"write {name}://bucket/folder")
-    return _cloud_store(url, options, base)
+    return _cloud_store(name, url, options, base)
 
 
-def _cloud_store(url: str, options: Mapping[str, object], base: Path) -> Store:
+def _cloud_store(scheme: str, url: str, options: Mapping[str, object], base: Path) -> Store:
     from obstore.store import MemoryStore
 
     from st_export.storage.cloud import CloudStore
     from st_export.storage.cloud_options import RETRIES, cloud_options, connect
 
-    if url.lower().startswith("memory:"):
+    if scheme == "memory":
         memory = MemoryStore()
         return CloudStore("memory://", memory, memory, _machine_spool())
     chosen = cloud_options(url, options, base)
