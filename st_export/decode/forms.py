@@ -132,7 +132,7 @@ class Matcher(Protocol):
 
 def ready(pattern: str) -> Matcher | None:
     """Return a pattern made ready, None where it is too long to be worth it."""
-    if len(pattern) > _LONGEST_PATTERN:
+    if told(pattern) is None:
         return None
     options = re2.Options()
     options.log_errors = False
