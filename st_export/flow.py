@@ -80,9 +80,9 @@ class Envelope:
     fields: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Page:
-    """One answer of the API: `body` uncompressed, and what is the same for all its rows.
+    """One answer of the API: `body` uncompressed, empty once the page has been released, and what is the same for all its rows.
 
     `constants` are columns of ours that the request determines (`_parent_id`, `_window_from`, `_segment`, …).
     """

@@ -112,11 +112,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _settle_interpreter() -> None:
     """Spare a short process what costs it more than it gains.
 
-    A collection every 700 objects, idle threads of the linear algebra, a search of all installed packages for plugins of pydantic.
+    A collection every 700 objects, idle threads of the linear algebra, a search of all installed packages for plugins of pydantic; and a
+    second allocator beside the system's (`run.memory`), which Arrow's C++ parts choose when they are loaded, whatever Python says later.
     """
     gc.set_threshold(200_000, 20, 50)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

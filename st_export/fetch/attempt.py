@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from st_export.fetch.body import PAGE_BYTES
 from st_export.fetch.retry import CallFailed, RetryPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from st_export.clock import Clock
     from st_export.fetch.limiter import Departure, ReportGate, ReportTurn
     from st_export.fetch.retry import Tries
@@ -55,6 +58,7 @@ class Attempt:
     is_told: bool = False
     received: list[bytes] = field(default_factory=list, repr=False)
     _deadline: float = 0.0
+    _waited_seconds: float = 0.0
 
     async def leave(self) -> None:
         """Wait for the turn at the wire; the time-out counts from there."""
@@ -72,6 +76,19 @@ class Attempt:
         if abs(deadline - self.scope.deadline) > self.options.stall_seconds / 50:
             self.scope.deadline = deadline
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let time pass that is ours, not the service's."""
+        begun = anyio.current_time()
+        self.scope.deadline = float("inf")
+        try:
+            yield
+        finally:
+            now = anyio.current_time()
+            self._waited_seconds += now - begun
+            self._deadline += now - begun
+            self.scope.deadline = min(self._deadline, now + self.options.stall_seconds)
+
     def streams(self) -> None:
         """Let the body take as long as it needs, as long as it does not stall."""
         self._deadline = float("inf")
@@ -88,8 +105,8 @@ class Attempt:
         return CallFailed("timeout", f"no answer within {self.options.timeout_seconds:g} seconds")
 
     def seconds(self) -> float:
-        """Return how long it is on its way."""
-        return 0.0 if self.left_at is None else self.clock.monotonic_seconds() - self.left_at
+        """Return how long it is on its way, what it waited for us left out."""
+        return 0.0 if self.left_at is None else self.clock.monotonic_seconds() - self.left_at - self._waited_seconds
 
 
 @dataclass(slots=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-import anyio.to_thread
 from anyio import get_cancelled_exc_class
 from yarl import URL
 
@@ -21,8 +20,9 @@ from st_export.errors import ConfigError, EntityRefused, PageTimedOut, PageUnrea
 from st_export.events import RequestFinished, Waiting
 from st_export.fetch.answer import Answer, Download
 from st_export.fetch.attempt import Attempt, Call, ClientOptions
-from st_export.fetch.body import BodyUnreadable, beginning_of, chunks_of, content_of, plain_bytes
+from st_export.fetch.body import BodyUnreadable, beginning_of, chunks_of
 from st_export.fetch.limiter import NOTABLE_WAIT_SECONDS, Recalled
+from st_export.fetch.reading import read_page
 from st_export.fetch.refusal import REFUSAL_BYTES, error_of, exhausted, kind_of, read_refusal, scrubbed_bytes
 from st_export.fetch.retry import CallFailed, Tries, asked_wait, http_moment
 from st_export.fetch.session import require_https
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from st_export.events import Events
     from st_export.fetch.answer import Sink
     from st_export.fetch.breaker import Breaker
+    from st_export.fetch.budget import Room
     from st_export.fetch.limiter import Limiter, ReportGate
     from st_export.fetch.refusal import Refusal
     from st_export.fetch.retry import Failure
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     from st_export.flow import Request
 
 T = TypeVar("T")
-
-INLINE_BYTES = 32 << 10
-"""Bodies up to this size on the wire are inflated and checked on the loop: a thread hop would cost more."""
 
 USER_AGENT = "st-export"
 
@@ -116,6 +114,7 @@ class Client:
         unreadable: tuple[type[Exception], ...] = (ValueError,),
         max_in_flight: int | None = None,
         gate: ReportGate | None = None,
+        room: Room | None = None,
     ) -> Answer[T]:
         """Send a request, repeat it as the policy says, and return its answer.
 
@@ -125,6 +124,7 @@ class Client:
             unreadable: what `accept` raises for a body that is not what was asked for; such an attempt is repeated.
             max_in_flight: the most calls of this entity under way at once.
             gate: for reports: every attempt waits for the report's turn, and a 429 holds the report back, not the tenant.
+            room: where the body's bytes count from before it is read; given back where an attempt fails.
 
         Raises:
             EntityRefused: 403 or 404, or 401 again with a fresh token.
@@ -137,8 +137,9 @@ class Client:
         """
 
         async def read(response: aiohttp.ClientResponse, attempt: Attempt) -> Answer[T]:
-            value, body = await self._read_page(response, attempt, accept, unreadable)
-            return Answer(value, body, self._clock.now(), attempt.wire_bytes, call.tries.repeats)
+            answered_at = self._clock.now()
+            value, body = await read_page(response, attempt, accept=accept, unreadable=unreadable, room=room)
+            return Answer(value, body, answered_at, attempt.wire_bytes, call.tries.repeats)
 
         call = self._call(request, max_in_flight, gate)
         return await self._repeat(call, lambda attempt: self._open(request, attempt), read)
@@ -261,34 +262,6 @@ class Client:
     def _url(self, request: Request) -> URL:
         query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.query)
         return URL(f"{self._base}{quote(request.path)}{'?' + query if query else ''}", encoded=True)
-
-    async def _read_page(
-        self, response: aiohttp.ClientResponse, attempt: Attempt, accept: Callable[[bytes], T], unreadable: tuple[type[Exception], ...]
-    ) -> tuple[T, bytes]:
-        cap_bytes = self._options.page_bytes
-        encoding, charset = response.headers.get("Content-Encoding", "").strip().lower(), response.charset
-        try:
-            async for chunk in chunks_of(response, cap_bytes=cap_bytes, progress=attempt.progressed):
-                attempt.received.append(chunk)
-        except BodyUnreadable as error:
-            raise CallFailed("unreadable", str(error)) from error
-        attempt.received_all()
-        wire = content_of(response.status, b"".join(attempt.received))
-        attempt.received.clear()
-
-        misfits: tuple[type[Exception], ...] = (BodyUnreadable, *unreadable)
-
-        def work() -> tuple[T, bytes]:
-            body = wire
-            try:
-                body = plain_bytes(wire, encoding=encoding, charset=charset, cap_bytes=cap_bytes)
-                return accept(body), body
-            except misfits as error:
-                raise CallFailed("unreadable", f"the body is not what was asked for: {error}", body=body) from error
-
-        if len(wire) <= INLINE_BYTES:
-            return work()
-        return await anyio.to_thread.run_sync(work, limiter=self._options.threads)
 
     async def _refused(self, call: Call, response: aiohttp.ClientResponse, attempt: Attempt) -> StExportError | CallFailed:
         status, headers = response.status, response.headers

@@ -104,9 +104,12 @@ async def walk_forward(source: Source, call: ListCall, size: PageSize, emit: Emi
     while True:
         if page is None:
             page = await page_at(source, call, size, offset)
-        fingerprint = hashlib.sha256(memoryview(page.body)[slice(*page.envelope.records)]).digest()
         honour_clamp(page, size)
-        goes_on = has_more(page, size) and (page.envelope.has_more is not None or fingerprint != previous)
+        goes_on, fingerprint = has_more(page, size), b""
+        if page.envelope.has_more is None:
+            # Full pages alone tell nothing where the service does not know `page` and repeats the first one.
+            fingerprint = hashlib.sha256(memoryview(page.body)[slice(*page.envelope.records)]).digest()
+            goes_on = goes_on and fingerprint != previous
         await emit(page)
         offset += size.rows
         if not goes_on:
@@ -137,7 +140,7 @@ async def _walk_last(source: Source, call: ListCall, size: PageSize, total: int,
         page = await page_at(source, call, size, start)
         if clamped(page, size.rows):  # `start` was reckoned in pages that the service does not give
             honour_clamp(page, size)
-            await source.release(page)
+            source.release(page)
             continue
         await walk_forward(source, call, size, emit, first=page, offset=start)
         return start

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from st_export.events import PageFetched
-from st_export.fetch.budget import FIRST_GUESS_BYTES, PageBudget
+from st_export.fetch.budget import FIRST_GUESS_BYTES, PageBudget, Room
 from st_export.flow import EntityName, Envelope, Json, Page, Request, TenantId
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ class Source:
             EntityRefused, RequestRejected, PageUnreadable, PageTimedOut, ServiceUnavailable, TenantRefused: as the client says.
 
         """
-        guess = self._page_bytes.get(request.entity, FIRST_GUESS_BYTES)
-        await self._budget.reserve(guess)
+        room = Room(self._budget, self._page_bytes.get(request.entity, FIRST_GUESS_BYTES))
         kept = 0
         try:
             answer = await self._client.send(
@@ -93,17 +92,36 @@ class Source:
                 unreadable=self._unreadable,
                 max_in_flight=self._in_flight(request.entity),
                 gate=gate,
+                room=room,
             )
             kept = len(answer.body)
             self._page_bytes[request.entity] = kept
         finally:
-            await self._budget.settle(guess, kept)
+            room.settle(kept)
         self._events.emit(PageFetched(at=self._clock.now(), tenant=self.tenant, entity=request.entity, bytes=kept))
         return Page(request, answer.body, answer.value, answer.received_at, dict(constants or {}))
 
-    async def release(self, page: Page) -> None:
-        """Give a page's bytes back to the budget."""
-        await self._budget.settle(len(page.body), 0)
+    async def again(self, page: Page) -> None:
+        """Fetch a page's answer once more, into the same page: whoever releases it gives the new bytes back.
+
+        Raises:
+            EntityRefused, RequestRejected, PageUnreadable, PageTimedOut, ServiceUnavailable, TenantRefused: as the client says.
+
+        """
+        self.release(page)
+        fresh = await self.page(page.request, page.constants)
+        page.body, page.envelope, page.received_at = fresh.body, fresh.envelope, fresh.received_at
+
+    def replace(self, page: Page, body: bytes) -> None:
+        """Give a page another body, made of its own."""
+        envelope = self._read_envelope(body)
+        self._budget.settle(len(page.body), len(body))
+        page.body, page.envelope = body, envelope
+
+    def release(self, page: Page) -> None:
+        """Let go of a page's body and give its bytes back to the budget; a second time nothing happens."""
+        self._budget.settle(len(page.body), 0)
+        page.body = b""
 
     async def download(self, request: Request, sink: Sink) -> Download:
         """Stream a binary into a sink. Errors as of `page`."""
@@ -112,5 +130,5 @@ class Source:
     async def count(self, request: Request) -> int | None:
         """Return the total that an answer tells, without keeping the page; None where it tells none."""
         page = await self.page(request)
-        await self.release(page)
+        self.release(page)
         return page.envelope.total_count

@@ -38,7 +38,7 @@ async def pump(source: Source, walk: Callable[[Emit], Awaitable[None]], take: Ca
         try:
             await inlet.send(page)
         except BaseException:
-            await source.release(page)
+            source.release(page)
             raise
 
     async def feed() -> None:
@@ -56,7 +56,7 @@ async def pump(source: Source, walk: Callable[[Emit], Awaitable[None]], take: Ca
                 try:
                     wants_more = await take(page)
                 finally:
-                    await source.release(page)
+                    source.release(page)
                 if not wants_more:
                     group.cancel_scope.cancel()
                     break
@@ -73,5 +73,5 @@ async def _drain(source: Source, outlet: anyio.abc.ObjectReceiveStream[Page]) ->
                 page = outlet.receive_nowait()  # type: ignore[attr-defined]
             except (anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
                 break
-            await source.release(page)
+            source.release(page)
         await outlet.aclose()

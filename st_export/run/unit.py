@@ -202,8 +202,7 @@ class OpenUnit:
                 if tries == DECODE_TRIES:
                     raise self._unreadable(page, error) from error
             tries += 1
-            page = await self._parts.source.page(page.request, page.constants)
-            await self._parts.source.release(page)
+            await self._parts.source.again(page)
 
     async def commit(self, move: Callable[[Position], Position], binaries: Sequence[DataFile] = ()) -> None:
         """Write what the lake lacks of the unit and commit it, with the position that `move` makes of the present one.

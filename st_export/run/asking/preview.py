@@ -230,7 +230,7 @@ class _Preview:
     async def _count(self, request: Request) -> tuple[int | None, int]:
         """Return the total, and the bytes of one record."""
         page = await self.source.page(Request(request.entity, request.path, request.query))
-        await self.source.release(page)
+        self.source.release(page)
         self._answers.append(None)
         start, end = page.envelope.records
         return page.envelope.total_count, end - start

@@ -109,7 +109,7 @@ class _Probe:
         name = one.entity.name
         try:
             page = await self.source.page(smallest_request(one.entity, self.source.tenant, await self.source.service_time()))
-            await self.source.release(page)
+            self.source.release(page)
         except StExportError as error:
             return self._explain(one, error)
         return _document(one, "ok", self.statuses.last.get(name, 200), None, None)

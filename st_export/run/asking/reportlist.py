@@ -54,8 +54,10 @@ async def _rows(run: RunParts, source: Source, name: EntityName, ids: dict[str, 
     rows: list[dict[str, Json]] = []
 
     async def take(page: Page) -> None:
-        await source.release(page)
-        answer = orjson.loads(page.body)
+        try:
+            answer = orjson.loads(page.body)
+        finally:
+            source.release(page)
         data = answer.get("data", []) if isinstance(answer, dict) else answer
         if not isinstance(data, list):
             raise EntityFailed("the answer holds no list of records", tenant=source.tenant, entity=name)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from st_export.commit.checkpoint import Checkpoints
     from st_export.config.model import Tenant
     from st_export.fetch.source import Source
+    from st_export.flow import Page
     from st_export.run.parts import RunParts
 
 
@@ -96,7 +97,13 @@ async def tenant_totals(run: RunParts, tenant: Tenant, entities: Sequence[Entity
 async def _records(source: Source, request: Request) -> int | None:
     """Return the total that an answer tells, or its rows where it is all there is; None where neither is known."""
     page = await source.page(Request(request.entity, request.path, request.query))
-    await source.release(page)
+    try:
+        return _records_of(page, request)
+    finally:
+        source.release(page)
+
+
+def _records_of(page: Page, request: Request) -> int | None:
     if page.envelope.total_count is not None:
         return page.envelope.total_count
     size = next((int(value) for name, value in request.query if name == "pageSize"), 1)

@@ -112,8 +112,10 @@ async def _from_details(parts: Parts, entity: Entity, parent: Parent, ids: Paren
     async def ask(number: str) -> None:
         try:
             page = await parts.source.page(Request(entity.name, template.replace("{id}", number)))
-            await parts.source.release(page)
-            found.texts.update(places_in(orjson.loads(page.body), parent.column))
+            try:
+                found.texts.update(places_in(orjson.loads(page.body), parent.column))
+            finally:
+                parts.source.release(page)
         except (EntityRefused, RequestRejected) as refusal:
             if refusal.status not in NOT_ASKED:
                 raise

@@ -5,7 +5,6 @@ Source: dispatch-v2, POST /capacity: `startsOnOrAfter`, `endsOnOrBefore`, `skill
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -38,20 +37,20 @@ async def read_capacity(parts: Parts, entity: Entity, scope: Scope) -> None:
         page = await parts.source.page(Request(entity.name, path, method="POST", body=body), slot.constants)
         unit = slot.open_unit()
         try:
-            await unit.take(_rows_of(page, entity.records or "availabilities", parts))
+            parts.source.replace(page, _rows_of(page, entity.records or "availabilities"))
+            await unit.take(page)
         except BaseException:
             unit.discard()
             raise
         finally:
-            await parts.source.release(page)
+            parts.source.release(page)
         return unit
 
     await read_slots(parts, entity, scope, fill, zone=parts.zone, around=(days.days_back, days.days_ahead))
 
 
-def _rows_of(page: Page, records: str, parts: Parts) -> Page:
-    """Return the page with its rows as the array of records."""
+def _rows_of(page: Page, records: str) -> bytes:
+    """Return the rows of a page as an array of records."""
     answer = orjson.loads(page.body)
     rows = answer.get(records) if isinstance(answer, dict) else answer
-    body = orjson.dumps(rows if isinstance(rows, list) else [])
-    return replace(page, body=body, envelope=parts.read_envelope(body))
+    return orjson.dumps(rows if isinstance(rows, list) else [])

@@ -246,7 +246,7 @@ class _ChildReader:
                 async with self._taking:
                     await unit.take(page, seen=look)
             finally:
-                await self.parts.source.release(page)
+                self.parts.source.release(page)
 
         with self.size.of_walk() as size:
             await walk_forward(self.parts.source, call, size, emit)

@@ -127,7 +127,7 @@ async def read_all(parts: Parts, call: ListCall, size: PageSize, first: Page | N
         await fill(parts, unit, lambda emit: walk_forward(parts.source, call, size, emit, first=page))
         return unit
     if walk_for(call.entity, call.window) == "backward" and total is not None:
-        await parts.source.release(page)
+        parts.source.release(page)
         unit = open_unit()
         await fill(parts, unit, lambda emit: walk_backward(parts.source, call, size, total, emit))
         return unit

@@ -94,7 +94,7 @@ async def _planned(parts: Parts, entity: Entity, scope: Scope, position: Positio
     try:
         oldest = await parts.shared.run_decode(_oldest, parts, entity, page, column)
     finally:
-        await parts.source.release(page)
+        parts.source.release(page)
     if not page.envelope.has_more or oldest is None:
         return None
     first = max(oldest, start) if start is not None else oldest

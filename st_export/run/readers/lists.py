@@ -136,7 +136,7 @@ class _ListPass:
                 await unit.take(first)
         finally:
             unit.discard()
-            await self.parts.source.release(first)
+            self.parts.source.release(first)
 
     def _first_window(self, lower: datetime | None) -> Window | None:
         """Return what page 1 asks for: a backfill's closed window where it can be cut, else all from the lower bound on."""

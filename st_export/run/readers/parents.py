@@ -301,7 +301,7 @@ async def _read_child_driver(parts: Parts, driver: Entity, due: Due, take: Calla
         try:
             await take(page)
         finally:
-            await parts.source.release(page)
+            parts.source.release(page)
 
     async def read(ids: ParentIds) -> None:
         call = replace(call_below(parts, driver, ids), entity=replace(driver, name=entity.name))

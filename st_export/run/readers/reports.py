@@ -130,8 +130,10 @@ class _ReportReader:
         """Ask the description, shortly before the data, and pin the types of its columns."""
         name = EntityName(self.report.entity)
         page = await self.parts.source.page(Request(name, self.path.removesuffix("/data")))
-        await self.parts.source.release(page)
-        described = orjson.loads(page.body)
+        try:
+            described = orjson.loads(page.body)
+        finally:
+            self.parts.source.release(page)
         fields = described.get("fields") if isinstance(described, dict) else None
         if not isinstance(fields, list):
             raise EntityFailed("the description of the report has no `fields`", tenant=self.parts.tenant, entity=name)
@@ -175,7 +177,7 @@ class _ReportReader:
                     unit = unit or open_unit()
                     await unit.take(page, seen=count)
                 finally:
-                    await self.parts.source.release(page)
+                    self.parts.source.release(page)
                 totals.add(page.envelope.total_count)
                 if not page.envelope.has_more:
                     break
