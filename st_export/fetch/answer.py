@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """A call's good answer: what `accept` made of it, the body in plain UTF-8, when it came, its bytes on the wire, and the repeats."""
+    """A call's good answer: what `accept` made of it, the plain UTF-8, when it began to come, its bytes on the wire, the repeats."""
 
     value: T
     body: bytes

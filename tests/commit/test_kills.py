@@ -41,8 +41,20 @@ def child(store: Store, options: Mapping[str, object], base: Path, *more: str) -
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-async def kill_and_resume(store: Store, options: Mapping[str, object], base: Path, step: str, number: int) -> None:
-    killed = child(store, options, base, step, str(number))
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, dict[str, str]]:
+    """A store in a folder, and one in a bucket, with the options that a child opens it with."""
+    if request.param == "folder":
+        return open_store("lake", {}, tmp_path), {}
+    options = s3_options(request.getfixturevalue("s3_endpoint"))
+    return open_store(f"s3://{BUCKET}/{uuid.uuid4().hex}", options, tmp_path), options
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("step", "number"), KILLS)
+async def test_killed_and_resumed(place: tuple[Store, dict[str, str]], tmp_path: Path, step: str, number: int) -> None:
+    store, options = place
+    killed = child(store, options, tmp_path, step, str(number))
     assert (killed.returncode, killed.stdout) == (-9, ""), killed.stderr
     units = COMMITTED_BEFORE.get((step, number), 1)
     committed = [f"{label}" for label in "abc"[:units]]
@@ -54,21 +66,8 @@ async def kill_and_resume(store: Store, options: Mapping[str, object], base: Pat
     assert recovered.checkpoints.position(JOBS, "run") == (Position(1, token=committed[-1]) if committed else Position())
     assert (len(now), now.items() <= before.items(), await left_over(store)) == (2 * units, True, [])
 
-    resumed = child(store, options, base)
+    resumed = child(store, options, tmp_path)
     assert (resumed.returncode, resumed.stdout) == (0, "done\n"), resumed.stderr
     final = await lake(store)
     assert (len(final), now.items() <= final.items(), await left_over(store)) == (6, True, [])
     assert set(await (await start(store)).manifests.files(JOBS)) == set(final)
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("step", "number"), KILLS)
-async def test_killed_in_a_folder(tmp_path: Path, step: str, number: int) -> None:
-    await kill_and_resume(open_store("lake", {}, tmp_path), {}, tmp_path, step, number)
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("step", "number"), KILLS)
-async def test_killed_on_s3(tmp_path: Path, s3_endpoint: str, step: str, number: int) -> None:
-    options = s3_options(s3_endpoint)
-    await kill_and_resume(open_store(f"s3://{BUCKET}/{uuid.uuid4().hex}", options, tmp_path), options, tmp_path, step, number)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from st_export.clock import Clock, ServiceClock
 from st_export.decode.parse import Unreadable, read_envelope
-from st_export.errors import ServiceUnavailable
+from st_export.errors import PageUnreadable, ServiceUnavailable
 from st_export.events import Events
 from st_export.fetch.attempt import ClientOptions
 from st_export.fetch.budget import PageBudget, Room
@@ -182,7 +182,7 @@ async def test_an_attempt_that_fails_gives_its_room_back(service: Any, wire: Cal
 
     service.script.extend([cut] * 100)
     async with _source(wire, service.url, budget, options=ClientOptions(timeout_seconds=5, policy=fast)) as source:
-        with pytest.raises(Exception, match="unreadable"):
+        with pytest.raises(PageUnreadable):
             await source.page(JOBS)
         assert (budget.used_bytes, set(during)) == (0, {0})
         service.script.clear()
