@@ -95,7 +95,8 @@ class Source:
                 room=room,
             )
             kept = len(answer.body)
-            self._page_bytes[request.entity] = kept
+            # The largest: after a count of one row the next page is no row of its size.
+            self._page_bytes[request.entity] = max(kept, self._page_bytes.get(request.entity, 0))
         finally:
             room.settle(kept)
         self._events.emit(PageFetched(at=self._clock.now(), tenant=self.tenant, entity=request.entity, bytes=kept))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -190,6 +191,24 @@ async def test_an_attempt_that_fails_gives_its_room_back(service: Any, wire: Cal
         with pytest.raises(ServiceUnavailable):
             await source.page(JOBS)
     assert budget.used_bytes == 0
+
+
+async def test_a_packed_page_counts_as_the_largest_seen_until_it_is_read(service: Any, wire: Callable[..., Any]) -> None:
+    """A count of one row between two pages does not make the second one small."""
+    packed = gzip.compress(ROWS, mtime=0)
+    one_row = b'{"hasMore":true,"totalCount":100,"data":[{"id":1}]}'
+    service.script.extend(
+        [service.raw(packed, Content_Encoding="gzip"), service.raw(one_row), service.raw(packed, Content_Encoding="gzip")]
+    )
+    budget = PageBudget(len(ROWS))
+    async with _source(wire, service.url, budget) as source:
+        source.release(await source.page(JOBS))
+        assert await source.count(JOBS) == 100
+        await budget.reserve(1)
+        with anyio.move_on_after(0.3) as waited:
+            await source.page(JOBS)
+        assert waited.cancelled_caught
+    assert budget.used_bytes == 1
 
 
 async def test_a_page_is_asked_again_in_its_own_place(service: Any, wire: Callable[..., Any]) -> None:
