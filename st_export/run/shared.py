@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-PAGE_BYTES = 12 << 20
+PAGE_BYTES = 8 << 20
 """Bytes of pages fetched and not yet decoded, all tenants together."""
 
 ROWS_BYTES = 24 << 20
