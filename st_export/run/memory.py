@@ -7,7 +7,7 @@ JSON, 2 cores: peak memory of each.
 - so, and Arrow's C++ parts (Parquet among them) with the same allocator, which the command line sees to: 188, 195, 197 MB. Before they kept
   up to 36 MB of their own that nobody gave back
 - after each 16 MB of rows: 185, 192, 196 MB
-- and 4 MB free at the top of the heap, 8 MB of pages: 181, 189 MB of the first two
+- and 4 MB free at the top of the heap, 8 MB of pages: 175, 188 MB of the first two, though with pages made while they are read
 - blocks from 512 KB on mapped: 10 MB less before that, but cutting unknown fields out of pages of a megabyte cost 20 % in place of 9: each
   copy of a page is then paid in page faults
 
