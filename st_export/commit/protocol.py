@@ -151,12 +151,28 @@ class Committer:
         try:
             await self._store.write(intent.path, intent.encoded())
             self._stepped(unit, "intent")
-            await each(work.files, lambda file: self._put(unit, file), at_once=FILES_AT_ONCE)
+            await self._put_each(work)
         except (StExportError, OSError):
             await self._undo(work, intent)
             raise
         self._stepped(unit, "files")
         return intent
+
+    async def _put_each(self, work: Work) -> None:
+        """Put all files. After a failure no other one begins, but those under way end: one that arrived after the undoing would stay."""
+        failures: list[Exception] = []
+
+        async def put(file: DataFile) -> None:
+            if failures:
+                return
+            try:
+                await self._put(work.unit, file)
+            except (StExportError, OSError) as error:
+                failures.append(error)
+
+        await each(work.files, put, at_once=FILES_AT_ONCE)
+        if failures:
+            raise failures[0]
 
     async def _put(self, unit: Unit, file: DataFile) -> None:
         local = Path(file.local or "")

@@ -22,7 +22,7 @@ from st_export.fetch.answer import Answer, Download
 from st_export.fetch.attempt import Attempt, Call, ClientOptions
 from st_export.fetch.body import BodyUnreadable, beginning_of, chunks_of
 from st_export.fetch.limiter import NOTABLE_WAIT_SECONDS, Recalled
-from st_export.fetch.reading import read_page
+from st_export.fetch.pagebody import read_page
 from st_export.fetch.refusal import REFUSAL_BYTES, error_of, exhausted, kind_of, read_refusal, scrubbed_bytes
 from st_export.fetch.retry import CallFailed, Tries, asked_wait, http_moment
 from st_export.fetch.session import require_https

@@ -128,6 +128,20 @@ async def test_a_torn_local_file_is_refused_and_nothing_stays(store: Store, harm
     assert [local for local in store.spool.iterdir() if local.name != ".alive"] == []
 
 
+async def test_an_upload_under_way_ends_before_a_refused_commit_is_undone(s3_endpoint: str, tmp_path: Path) -> None:
+    """Its bytes may be on their way: what is removed before they arrive would stay in the lake, and nobody would know of it."""
+    direct = open_store(f"s3://{BUCKET}/late", s3_options(s3_endpoint), tmp_path)
+    async with relayed(s3_endpoint) as relay:
+        run = await start(open_store(direct.url, s3_options(relay.endpoint), tmp_path))
+        brought = work(run.store, unit("a"), parts=5)
+        Path(str(brought.files[4].local)).unlink()  # its turn comes when one of the first four has arrived
+        relay.hold = b"run-0001-a-00.parquet HTTP/1.1"
+        with pytest.raises(CommitRefused, match="no local file"):
+            await run.committer.commit(brought, to_token("t1"))
+        await anyio.sleep(1)
+    assert [entry.path async for entry in direct.list("")] == []
+
+
 class Losing:
     """A lock that is lost after so many checks."""
 

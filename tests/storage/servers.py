@@ -36,13 +36,18 @@ def s3_options(endpoint: str) -> dict[str, object]:
 
 
 class Relay:
-    """A TCP relay to the S3 server. While `lose` is above 0, the answer to a request that contains `on` is dropped with its connection."""
+    """A TCP relay to the S3 server.
+
+    While `lose` is above 0, the answer to a request that contains `on` is dropped with its connection. A request that contains `hold`
+    reaches the server half a second late, even where its client has gone by then.
+    """
 
     def __init__(self, target: str) -> None:
         self._port = int(target.rpartition(":")[2])
         self.lose = 0
         self.on = b"PUT "
         self.lost = 0
+        self.hold = b""
         self.endpoint = ""
 
     async def serve(self, listener: anyio.abc.Listener[anyio.abc.SocketStream]) -> None:
@@ -55,7 +60,10 @@ class Relay:
             async def upstream() -> None:
                 async for data in client:
                     asked.extend(data)
-                    await server.send(data)
+                    with anyio.CancelScope(shield=bool(self.hold) and self.hold in bytes(asked)) as held:
+                        if held.shield:
+                            await anyio.sleep(0.5)
+                        await server.send(data)
 
             tasks.start_soon(upstream)
             try:
